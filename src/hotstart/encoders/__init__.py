@@ -1,0 +1,25 @@
+"""Encoders (timm, torchvision), heads, decoders, the EMA teacher."""
+
+from hotstart.encoders.build import (
+    build_encoder,
+    encoder_kind,
+    load_encoder,
+    resolve_spec,
+    save_encoder,
+)
+from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.heads import ConvDecoder, mlp
+from hotstart.encoders.teacher import Teacher
+
+__all__ = [
+    "ConvDecoder",
+    "Encoder",
+    "EncoderSpec",
+    "Teacher",
+    "build_encoder",
+    "encoder_kind",
+    "load_encoder",
+    "mlp",
+    "resolve_spec",
+    "save_encoder",
+]

@@ -1,0 +1,80 @@
+"""From a name to an encoder, and from an encoder to a file and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hotstart.config import Stem, nearest
+from hotstart.encoders.cnn import CnnEncoder, create_cnn, has_small_stem
+from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.vit import VitEncoder
+from hotstart.errors import DataError, UsageError
+
+OWN: dict[str, Literal["cnn", "vit"]] = {"resnet10_narrow": "cnn", "vit_tiny_depth6": "vit"}
+SMALL_STEM_UP_TO_PX = 64
+
+
+def encoder_kind(name: str) -> Literal["cnn", "vit"]:
+    """`cnn` or `vit`; an unknown name is an error that lists the nearest ones."""
+    if name in OWN:
+        return OWN[name]
+    known = timm.list_models()
+    if name.split(".")[0] not in known:
+        raise UsageError(
+            f"--encoder {name!r} is neither Hotstart's ({', '.join(OWN)}) nor timm's; "
+            f"{nearest(name, known).split('; valid')[0].removeprefix('valid: ')[:300]}"
+        )
+    return "vit" if timm.models.model_entrypoint(name).__module__.endswith("transformer") else "cnn"
+
+
+def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
+    """Settle the stem: `auto` is `small` up to 64 px where the network has one, else `timm`."""
+    if stem != "auto":
+        return EncoderSpec(name=name, size=size, stem=stem)
+    small = EncoderSpec(name=name, size=size, stem="small")
+    timms = EncoderSpec(name=name, size=size, stem="timm")
+    if size > SMALL_STEM_UP_TO_PX:
+        return timms
+    if encoder_kind(name) == "vit":
+        return small
+    with torch.device("meta"):
+        return small if has_small_stem(create_cnn(timms)) else timms
+
+
+def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
+    """A freshly initialised encoder: the same weights for the same `spec` and `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return VitEncoder(spec) if encoder_kind(spec.name) == "vit" else CnnEncoder(spec)
+
+
+def save_encoder(encoder: Encoder, path: Path) -> None:
+    """Write the weights and, in the header, the spec; the file appears whole or not at all."""
+    state = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    part = path.with_name(path.name + ".part")
+    save_file(state, part, metadata={"spec": encoder.spec.model_dump_json()})
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load_encoder(path: Path) -> Encoder:
+    """Read an `encoder.safetensors` back; nothing in the file is executed."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get("spec")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a readable encoder file ({error})") from None
+    if header is None:
+        raise DataError(f"{path}: has no `spec` in its header, so it is no encoder of Hotstart's")
+    encoder = build_encoder(EncoderSpec.model_validate_json(header), seed=0)
+    encoder.load_state_dict(state)
+    return encoder

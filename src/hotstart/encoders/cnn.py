@@ -1,0 +1,137 @@
+"""Convolutional encoders: any timm CNN, and a narrow ResNet for modest machines."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import timm
+import torch
+from timm.models.resnet import BasicBlock, ResNet
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
+from hotstart.errors import UsageError
+
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+def resnet10_narrow(**options: Any) -> nn.Module:
+    """`resnet10t` at half the width: stages of 32, 64, 128 and 256 channels, 1.2 M weights."""
+    return ResNet(
+        BasicBlock,
+        (1, 1, 1, 1),
+        stem_width=16,
+        stem_type="deep_tiered",
+        avg_down=True,
+        channels=(32, 64, 128, 256),
+        **options,
+    )
+
+
+def create_cnn(spec: EncoderSpec, **options: Any) -> nn.Module:
+    """The timm network of `spec`, without its classifier."""
+    if spec.name == "resnet10_narrow":
+        model = resnet10_narrow(num_classes=0, **options)
+    else:
+        model = timm.create_model(spec.name, num_classes=0, **options)
+    if spec.stem == "small":
+        shrink_stem(model, spec.name)
+    return model
+
+
+def has_small_stem(model: nn.Module) -> bool:
+    return isinstance(model, ResNet)
+
+
+def shrink_stem(model: nn.Module, name: str) -> None:
+    """One 3x3 convolution of stride 2 in place of stem and max-pooling, for pictures of 32-64 px.
+
+    SimCLR's CIFAR-10 stem (arXiv:2002.05709, B.9) has stride 1; stride 2 costs a quarter of that.
+    """
+    if not isinstance(model, ResNet):
+        raise UsageError(
+            f"--stem small: known for ResNets and ViTs, got {name!r}; use --stem timm, "
+            "or a resnet such as resnet10t"
+        )
+    width = model.bn1.num_features
+    model.conv1 = nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+
+
+class CnnEncoder(Encoder):
+    """A timm CNN; `h` is the globally pooled last map."""
+
+    kind: ClassVar[Kind] = "cnn"
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__(spec)
+        self.model: Any = create_cnn(spec)
+        self.dim = int(getattr(self.model, "head_hidden_size", self.model.num_features))
+        info = self.model.feature_info
+        info = info if isinstance(info, list) else info.info
+        self.stage_dims = tuple(stage["num_chs"] for stage in info)
+        self._shrink = 2 if spec.stem == "small" else 1
+        # The stem's own stride (the first entry of a ResNet) is 2 with either stem.
+        self.stage_strides = tuple(
+            max(stage["reduction"] // self._shrink, 2) if self._shrink > 1 else stage["reduction"]
+            for stage in info
+        )
+        self._twins: dict[int, tuple[nn.Module]] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        h: Tensor = self.model(self.normalise(images))
+        return h
+
+    def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        last, maps = self.model.forward_intermediates(self.normalise(images))
+        return self.model.forward_head(last, pre_logits=True), maps
+
+    def feature_map(self, images: Tensor, stride: int) -> Tensor:
+        """The last map, its resolution kept at `stride` by dilation where the network's is coarser.
+
+        The same weights serve at every stride (Yu & Koltun 2016, arXiv:1511.07122).
+        """
+        if stride >= self.stage_strides[-1]:
+            last: Tensor = self.model.forward_features(self.normalise(images))
+            return last
+        twin = self._dilated(stride)
+        state = {
+            f"model.{name}": tensor
+            for name, tensor in (*self.model.named_parameters(), *self.model.named_buffers())
+        }
+        dilated: Tensor = functional_call(twin, state, (self.normalise(images),))
+        return dilated
+
+    def _dilated(self, stride: int) -> nn.Module:
+        """The same architecture at another output stride; it borrows this encoder's weights."""
+        if stride not in self._twins:
+            allowed = [wide // self._shrink for wide in OUTPUT_STRIDES]
+            if stride not in allowed:
+                raise UsageError(f"{self.spec.name}: stride {stride} asked, it offers {allowed}")
+            try:
+                with torch.device("meta"):
+                    twin = create_cnn(self.spec, output_stride=stride * self._shrink)
+            except (TypeError, NotImplementedError, AssertionError):
+                raise UsageError(
+                    f"{self.spec.name} cannot be read at stride {stride}; its own is "
+                    f"{self.stage_strides[-1]}; ResNets can"
+                ) from None
+            # In a tuple, so that the twin and its empty weights are no part of this module.
+            self._twins[stride] = (_MapOnly(twin),)
+        (module,) = self._twins[stride]
+        module.train(self.training)
+        return module
+
+
+class _MapOnly(nn.Module):
+    """`forward` of a timm network up to its last map."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        last: Tensor = self.model.forward_features(images)
+        return last

@@ -1,0 +1,77 @@
+"""What every encoder offers, whatever network is inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hotstart.config import Settings
+
+Kind = Literal["cnn", "vit", "video", "audio"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class EncoderSpec(Settings):
+    """Everything needed to build an encoder's architecture again."""
+
+    name: str
+    """`resnet10_narrow`, `vit_tiny_depth6`, or any timm CNN or ViT."""
+    size: int
+    """Picture side in pixels that it is meant for."""
+    stem: Literal["timm", "small"] = "timm"
+
+
+class Encoder(nn.Module, ABC):
+    """Pictures in, features `h` out; the part that is kept after pretraining.
+
+    Pictures are float (B, 3, H, W) in 0..1; normalisation happens inside.
+    """
+
+    kind: ClassVar[Kind]
+    spec: EncoderSpec
+    dim: int
+    """Length D of the features `h`."""
+    stage_dims: tuple[int, ...]
+    """Channels of each stage's map, from the input to the last."""
+    stage_strides: tuple[int, ...]
+    """Pixels of the picture per pixel of each stage's map."""
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0..1 -> the same with ImageNet's channel mean 0 and deviation 1."""
+        return (images - self.mean) / self.std
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> features h (B, D)."""
+
+    @abstractmethod
+    def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, 3, H, W) -> h (B, D) and the map of every stage, (B, C_s, H_s, W_s), in one pass."""
+
+    @abstractmethod
+    def feature_map(self, images: Tensor, stride: int) -> Tensor:
+        """(B, 3, H, W) -> the deepest map at `stride` pixels, (B, C, H / stride, W / stride)."""
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """The map of every stage, from the input to the last."""
+        return self.forward_stages(images)[1]
+
+    def tokens(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) -> tokens (B, L, D); ViTs alone.
+
+        keep: int64 (B, K), the patches to encode, in raster order; all of them if None.
+        """
+        raise NotImplementedError(f"{self.spec.name} is a {self.kind}: only a ViT has tokens")

@@ -1,0 +1,32 @@
+"""The EMA teacher: a slowly moving copy of a network."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Teacher(nn.Module):
+    """theta_teacher <- ema_decay theta_teacher + (1 - ema_decay) theta_student, after each step.
+
+    As in Tarvainen 2017 (arXiv:1703.01780) and BYOL (arXiv:2006.07733, eq. 1). Its BatchNorm keeps
+    statistics of its own.
+    """
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(student).requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, *inputs: Tensor) -> Tensor:
+        output: Tensor = self.network(*inputs)
+        return output
+
+    @torch.no_grad()
+    def update(self, student: nn.Module, ema_decay: float) -> None:
+        """Move towards `student`; ema_decay in 0..1, 1 = stand still."""
+        mine = [p.data for p in self.network.parameters()]
+        theirs = [p.data for p in student.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1 - ema_decay)

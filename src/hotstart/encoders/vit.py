@@ -1,0 +1,85 @@
+"""Vision transformers: any timm ViT, for pictures of any size, and a small one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
+from hotstart.errors import UsageError
+
+MAX_STAGES = 6
+
+
+def create_vit(spec: EncoderSpec) -> nn.Module:
+    """The timm network of `spec`, without its classifier, open to any picture size.
+
+    The small stem cuts the picture into 8 x 8 patches, whatever its size.
+    """
+    options: dict[str, Any] = {"img_size": spec.size, "dynamic_img_size": True, "num_classes": 0}
+    if spec.stem == "small":
+        options["patch_size"] = max(spec.size // 8, 1)
+    if spec.name == "vit_tiny_depth6":
+        options.setdefault("patch_size", 16)
+        return VisionTransformer(
+            embed_dim=192, depth=6, num_heads=3, global_pool="avg", fc_norm=False, **options
+        )
+    model: nn.Module = timm.create_model(spec.name, **options)
+    return model
+
+
+class VitEncoder(Encoder):
+    """A timm ViT; `h` is its class token or the mean of its patch tokens, as timm has it."""
+
+    kind: ClassVar[Kind] = "vit"
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__(spec)
+        self.model: Any = create_vit(spec)
+        self.dim = int(self.model.num_features)
+        depth = len(self.model.blocks)
+        count = min(depth, MAX_STAGES)
+        self.stage_blocks = [round((i + 1) * depth / count) - 1 for i in range(count)]
+        self.patch_px = int(self.model.patch_embed.patch_size[0])
+        self.stage_dims = (self.dim,) * count
+        self.stage_strides = (self.patch_px,) * count
+
+    def forward(self, images: Tensor) -> Tensor:
+        h: Tensor = self.model(self.normalise(images))
+        return h
+
+    def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        last, maps = self.model.forward_intermediates(
+            self.normalise(images), indices=self.stage_blocks
+        )
+        return self.model.forward_head(last, pre_logits=True), maps
+
+    def feature_map(self, images: Tensor, stride: int) -> Tensor:
+        """The patch tokens of the last block, laid out as a map."""
+        if stride != self.patch_px:
+            raise UsageError(
+                f"{self.spec.name}: stride {stride} asked, a ViT offers its patch size alone, "
+                f"{self.patch_px}"
+            )
+        patches = self.tokens(images)[:, self.model.num_prefix_tokens :]
+        rows, columns = (side // self.patch_px for side in images.shape[-2:])
+        return patches.transpose(1, 2).reshape(len(images), self.dim, rows, columns)
+
+    def tokens(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Normalised tokens of the last block, (B, prefix + L or K, D), the class token first.
+
+        keep: int64 (B, K), the patches to encode; the others are never seen (He 2022, MAE).
+        """
+        model = self.model
+        embedded = model._pos_embed(model.patch_embed(self.normalise(images)))
+        if keep is not None:
+            prefix = embedded[:, : model.num_prefix_tokens]
+            rows = keep.unsqueeze(-1).expand(-1, -1, embedded.shape[-1])
+            patches = embedded[:, model.num_prefix_tokens :].gather(1, rows)
+            embedded = torch.cat([prefix, patches], dim=1)
+        hidden: Tensor = model.norm(model.blocks(model.norm_pre(embedded)))
+        return hidden
