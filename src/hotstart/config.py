@@ -35,13 +35,18 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 def parse(cls: type[SettingsT], values: Mapping[str, Any], where: str) -> SettingsT:
     """`cls(**values)`, its complaints turned into one `UsageError`.
 
-    `where` names the values' place for the reader ("rotation", "run.toml").
+    `where` names the values' place for the reader ("rotation", "run.toml"). A nested table changes
+    what it names and leaves the rest of that setting's default.
     """
-    for key in values:
+    merged = dict(values)
+    for key, value in values.items():
         if key not in cls.model_fields:
             raise UsageError(f"{where}: no setting {key!r}; {nearest(key, cls.model_fields)}")
+        default = cls.model_fields[key].default
+        if isinstance(default, Settings) and isinstance(value, Mapping):
+            merged[key] = parse(type(default), {**default.model_dump(), **value}, f"{where}.{key}")
     try:
-        return cls(**values)
+        return cls(**merged)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}, got {item['input']!r}"
@@ -50,4 +55,49 @@ def parse(cls: type[SettingsT], values: Mapping[str, Any], where: str) -> Settin
         raise UsageError(f"{where}: {problems}") from None
 
 
-__all__ = ["Field", "Protocol", "Settings", "Split", "Stem", "nearest", "parse"]
+class PretrainSettings(Settings):
+    """Everything that decides how a run goes; `run.toml` holds them and `--config` reads them."""
+
+    data: str
+    task: str
+    encoder: str
+    size: int = Field(ge=8)
+    """Picture side in pixels."""
+    stem: Literal["timm", "small"]
+    seed: int = Field(default=0, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    """Steps to train; it counts as soon as it is known, however the budget was given."""
+    epochs: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(ge=2)
+    """Rows of the global batch, over all processes."""
+    optimizer: Literal["sgd", "adamw", "lars"] | None = None
+    """None, here and below: what the task itself has found to be good."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak, for a batch of 256."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    warmup: float | None = Field(default=None, ge=0, lt=1)
+    """Share of the run."""
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    label: str | None = None
+    group: str | None = None
+    task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """One table for each task: `{"rotation": {"all_four": True}}`."""
+
+    @property
+    def optimiser_changes(self) -> dict[str, Any]:
+        """What the user asked to be other than the task's own defaults."""
+        asked = {
+            "name": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup": self.warmup,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+__all__ = ["Field", "PretrainSettings", "Protocol", "Settings", "Split", "Stem", "nearest", "parse"]

@@ -51,6 +51,10 @@ class Draws:
             names=(*self.names, name),
         )
 
+    def batch(self, number: int, rows: int) -> Draws:
+        """An independent stream for a batch of `rows` rows, all of them this process's."""
+        return Draws(self.seed, self.step, total=rows, names=(*self.names, f"batch {number}"))
+
     def uniform(self, low: float = 0.0, high: float = 1.0, *shape: int) -> Tensor:
         """Float32 (rows, *shape), uniform in [low, high)."""
         values = self.generator.random((self.total, *shape), dtype=np.float32)

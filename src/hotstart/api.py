@@ -1,0 +1,237 @@
+"""The functions behind the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hotstart.config import Protocol, Split, Stem
+from hotstart.errors import UsageError
+from hotstart.league.records import Record
+from hotstart.pretext.registry import TASKS, find
+
+if TYPE_CHECKING:
+    from hotstart.data import Dataset
+
+Listener = Callable[[dict[str, Any]], None]
+CachingListener = Callable[[str, int, int], None]
+
+DEFAULT_MINUTES = 10.0
+DEFAULT_TASK = "simclr"
+DEMO_DATA = "digits:"
+DEMO_TASKS = ("rotation", "simclr")
+
+
+def tasks() -> list[dict[str, Any]]:
+    """Every pretext task and control: name, family, kind, needs, paper, status."""
+    from hotstart.league.status import status
+
+    return [
+        {
+            "name": name,
+            "family": entry.family,
+            "kind": entry.kind,
+            "needs": list(entry.needs),
+            "paper": entry.paper,
+            "status": status(name),
+        }
+        for name, entry in TASKS.items()
+    ]
+
+
+def pretrain(
+    data: str | None = None,
+    *,
+    task: str | None = None,
+    encoder: str | None = None,
+    size: int | None = None,
+    stem: Stem = "auto",
+    seed: int | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    config: str | Path | None = None,
+    task_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    listener: Listener | None = None,
+    caching: CachingListener | None = None,
+    **others: Any,
+) -> Path:
+    """Train an encoder on a pretext task; returns the run folder.
+
+    data: a folder, table, `digits:`, ... (see README); task: a name from `tasks()`.
+    steps, epochs, minutes: one budget at most; 10 minutes by default.
+    out: a new folder, by default `runs/<task>-<seed>`; resume: a run to go on with.
+    config: a `run.toml` or recipe, which the other arguments overrule.
+    others: the remaining settings of `config.PretrainSettings`.
+    Raises UsageError, DataError or TrainingError with a sentence on what to do.
+    """
+    if resume is not None:
+        asked = (data, task, encoder, size, steps, epochs, minutes, out, config, task_settings)
+        if any(value is not None for value in asked):
+            raise UsageError("--resume takes the run's own settings; give no others")
+        from hotstart.league.pretraining import go_on
+
+        return go_on(Path(resume), listener, caching)
+    if sum(budget is not None for budget in (steps, epochs, minutes)) > 1:
+        raise UsageError("one budget at most: --steps, --epochs or --minutes")
+    asked_for = {
+        "data": data,
+        "task": task,
+        "encoder": encoder,
+        "size": size,
+        "stem": None if stem == "auto" else stem,
+        "seed": seed,
+        "steps": steps,
+        "epochs": epochs,
+        "minutes": minutes,
+        **others,
+    }
+    values = {name: value for name, value in asked_for.items() if value is not None}
+    if config is not None:
+        from hotstart.training.folder import read_settings
+
+        base = read_settings(Path(config))
+        if {"steps", "epochs", "minutes"} & set(values):
+            base = {k: v for k, v in base.items() if k not in ("steps", "epochs", "minutes")}
+        values = {**base, **values}
+    merged = {name: dict(own) for name, own in values.get("task_settings", {}).items()}
+    for name, own in (task_settings or {}).items():
+        merged.setdefault(name, {}).update(own)
+    values["task_settings"] = merged
+    if "data" not in values:
+        raise UsageError("no data: give a folder of pictures, a table of paths, or `digits:`")
+    values.setdefault("task", DEFAULT_TASK)
+    find(values["task"])
+    if not {"steps", "epochs", "minutes"} & set(values):
+        values["minutes"] = DEFAULT_MINUTES
+    from hotstart.league.pretraining import start
+
+    return start(values, None if out is None else Path(out), listener, caching)
+
+
+def evaluate(
+    subject: str | Path,
+    *,
+    data: str | None = None,
+    on: str = "classify",
+    protocols: Sequence[Protocol] = ("knn", "linear"),
+    labels: Sequence[float] = (0.01, 0.1, 1.0),
+    split: Split = "val",
+    seed: int = 0,
+    controls: bool = False,
+    stages: bool = True,
+    encoder: str | None = None,
+    size: int | None = None,
+    stem: Stem = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    accelerator: str = "auto",
+    listener: Callable[[str], None] | None = None,
+    caching: CachingListener | None = None,
+) -> list[Record]:
+    """Measure what an encoder is worth on a downstream task; returns its records.
+
+    subject: a run folder, `timm:NAME`, a file of weights, or `random`.
+    data: labelled pictures; a run's own data by default. on: `classify` or `pretext`.
+    labels: shares of the training labels, 0 < share <= 1; `seed` draws the subset.
+    controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
+    A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
+    """
+    from hotstart.league.evaluation import evaluate_subject
+    from hotstart.league.subject import open_subject
+
+    if on not in ("classify", "pretext"):
+        raise UsageError(f"--on {on!r}: valid are classify, pretext")
+    if data is not None and size is None and not (Path(subject) / "run.toml").exists():
+        size = _open(data, None, label, group, caching).size
+    opened = open_subject(str(subject), encoder, size, stem, seed)
+    source = data or (opened.settings.data if opened.settings else None)
+    if source is None:
+        raise UsageError("--data is missing: a folder of labelled pictures")
+    dataset = _open(source, opened.encoder.spec.size, label, group, caching)
+    return evaluate_subject(
+        opened,
+        dataset,
+        on=on,
+        protocols=protocols,
+        labels=labels,
+        split=split,
+        seed=seed,
+        controls=controls,
+        stages=stages,
+        accelerator=accelerator,
+        listener=listener,
+    )
+
+
+def embed(
+    subject: str | Path,
+    data: str,
+    out: str | Path,
+    *,
+    encoder: str | None = None,
+    size: int | None = None,
+    stem: Stem = "auto",
+    accelerator: str = "auto",
+    caching: CachingListener | None = None,
+) -> Path:
+    """Write features h of every readable picture to a Parquet file; returns its path.
+
+    Columns: `path`, `split`, `label` (null where there is none), `h` (list of D float32).
+    """
+    from hotstart.league.embedding import write_embedding
+    from hotstart.league.subject import open_subject
+
+    if size is None and not (Path(subject) / "run.toml").exists():
+        size = _open(data, None, None, None, caching).size
+    opened = open_subject(str(subject), encoder, size, stem, seed=0)
+    dataset = _open(data, opened.encoder.spec.size, None, None, caching)
+    return write_embedding(opened.encoder, dataset, Path(out), accelerator)
+
+
+def report(folder: str | Path) -> Path:
+    """Write `report.html`, one self-contained page, for a run or a folder of runs."""
+    from hotstart.report import write_report
+
+    return write_report(Path(folder))
+
+
+def demo(
+    out: str | Path = "runs/demo",
+    *,
+    minutes: float = 1.0,
+    listener: Listener | None = None,
+    telling: Callable[[str], None] | None = None,
+) -> Path:
+    """The whole loop on embedded data; returns the report.
+
+    minutes: of each of the two pretrainings. What is finished is not done again.
+    """
+    from hotstart.training.folder import ENCODER, RESULTS, SETTINGS
+
+    folder = Path(out)
+    for task in DEMO_TASKS:
+        run = folder / task
+        if not (run / SETTINGS).exists():
+            pretrain(DEMO_DATA, task=task, minutes=minutes, out=run, listener=listener)
+        elif not (run / ENCODER).exists() or not (run / RESULTS).exists():
+            pretrain(resume=run, listener=listener)
+        evaluate(
+            run,
+            protocols=("knn", "linear", "finetune"),
+            labels=(0.01, 0.1, 1.0),
+            controls=task == DEMO_TASKS[0],
+            listener=telling,
+        )
+    return report(folder)
+
+
+def _open(
+    data: str, size: int | None, label: str | None, group: str | None, caching: Any
+) -> Dataset:
+    from hotstart.data import open_dataset
+
+    return open_dataset(data, size=size, label=label, group=group, progress=caching)

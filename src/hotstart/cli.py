@@ -1,0 +1,313 @@
+"""The commands: a thin shell over `hotstart.api`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hotstart import __version__
+from hotstart.errors import HotstartError, UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Learn visual features from unlabelled pictures, and prove what they are worth.",
+)
+
+
+class StemChoice(StrEnum):
+    """Values of --stem."""
+
+    AUTO, TIMM, SMALL = "auto", "timm", "small"
+
+
+class SplitChoice(StrEnum):
+    """Values of --split."""
+
+    VAL, TEST = "val", "test"
+
+
+Encoder = Annotated[
+    str | None, typer.Option(help="resnet10_narrow, vit_tiny_depth6, or any timm CNN or ViT.")
+]
+Size = Annotated[int | None, typer.Option(help="Picture side in pixels; follows the data.")]
+StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
+Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hotstart {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the demo's runs.")] = Path("runs/demo"),
+    minutes: Annotated[float, typer.Option(help="Of each pretraining.")] = 1.0,
+) -> None:
+    """The whole loop on embedded data; no data needed; ends with a report."""
+    from hotstart import api
+    from hotstart.progress import RunDisplay
+
+    with RunDisplay() as display:
+        page = api.demo(out, minutes=minutes, listener=display.event, telling=display.say)
+    typer.echo(f"Report: {page}")
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """Every pretext task: family, kind, needs, paper, status."""
+    from hotstart import api
+
+    listed = api.tasks()
+    if as_json:
+        typer.echo(json.dumps(listed, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("task", "family", "kind", "needs", "status", "paper", box=None)
+    for entry in listed:
+        table.add_row(
+            entry["name"],
+            entry["family"],
+            entry["kind"],
+            ", ".join(entry["needs"]),
+            entry["status"],
+            entry["paper"],
+        )
+    Console().print(table)
+
+
+@app.command()
+def pretrain(
+    data: Annotated[str | None, typer.Argument(help="Folder, table, dataset, digits:.")] = None,
+    task: Annotated[str | None, typer.Option(help="See `hotstart tasks`; simclr.")] = None,
+    encoder: Encoder = None,
+    size: Size = None,
+    stem: StemOption = StemChoice.AUTO,
+    seed: Annotated[int | None, typer.Option(help="0 by default.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget in steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Budget in passes over the data.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget in minutes; 10.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New run folder; runs/TASK-SEED.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run to go on with.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A run.toml or recipe to start from.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="task.name=value, as often as you like.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows over all processes.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adamw, lars.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak, for a batch of 256.")] = None,
+    weight_decay: Annotated[float | None, typer.Option()] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of the run.")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, ...")] = None,
+    accelerator: Accelerator = "auto",
+    devices: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
+    label: Label = None,
+    group: Group = None,
+) -> None:
+    """Train an encoder on a pretext task; no labels needed."""
+    from hotstart import api
+    from hotstart.progress import RunDisplay
+
+    machine = {} if resume else {"accelerator": accelerator, "devices": devices, "nodes": nodes}
+    others = {
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "warmup": warmup,
+        "precision": precision,
+        "checkpoint_seconds": checkpoint_seconds,
+        "label": label,
+        "group": group,
+    }
+    with RunDisplay() as display:
+        folder = api.pretrain(
+            data,
+            task=task,
+            encoder=encoder,
+            size=size,
+            stem=stem.value,
+            seed=seed,
+            steps=steps,
+            epochs=epochs,
+            minutes=minutes,
+            out=out,
+            resume=resume,
+            config=config,
+            task_settings=parse_set(set_ or []) or None,
+            listener=display.event,
+            caching=display.caching,
+            **others,
+            **machine,
+        )
+    typer.echo(f"Run: {folder}")
+
+
+@app.command()
+def evaluate(
+    subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
+    data: Annotated[str | None, typer.Option(help="Labelled pictures; the run's own.")] = None,
+    on: Annotated[str, typer.Option(help="classify or pretext.")] = "classify",
+    protocol: Annotated[str, typer.Option(help="Of knn,linear,finetune.")] = "knn,linear",
+    labels: Annotated[str, typer.Option(help="Shares of the labels.")] = "1%,10%,100%",
+    split: Annotated[SplitChoice, typer.Option(help="test is for final tables.")] = SplitChoice.VAL,
+    seed: Annotated[int, typer.Option(help="Draws the labels.")] = 0,
+    controls: Annotated[bool, typer.Option("--controls", help="random (and scratch) too.")] = False,
+    stages: Annotated[bool, typer.Option(help="Probe every stage of the encoder.")] = True,
+    encoder: Encoder = None,
+    size: Size = None,
+    stem: StemOption = StemChoice.AUTO,
+    label: Label = None,
+    group: Group = None,
+    accelerator: Accelerator = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what an encoder is worth with few labels."""
+    from hotstart import api
+    from hotstart.progress import RunDisplay, print_records
+
+    with RunDisplay() as display:
+        records = api.evaluate(
+            subject,
+            data=data,
+            on=on,
+            protocols=parse_protocols(protocol),
+            labels=parse_labels(labels),
+            split=split.value,
+            seed=seed,
+            controls=controls,
+            stages=stages,
+            encoder=encoder,
+            size=size,
+            stem=stem.value,
+            label=label,
+            group=group,
+            accelerator=accelerator,
+            listener=display.say,
+            caching=display.caching,
+        )
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records], indent=1))
+    else:
+        print_records(records)
+
+
+@app.command()
+def embed(
+    subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
+    data: Annotated[str, typer.Argument(help="Pictures.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Parquet file.")],
+    encoder: Encoder = None,
+    size: Size = None,
+    stem: StemOption = StemChoice.AUTO,
+    accelerator: Accelerator = "auto",
+) -> None:
+    """Write the features of every picture to a Parquet file."""
+    from hotstart import api
+    from hotstart.progress import RunDisplay
+
+    with RunDisplay() as display:
+        written = api.embed(
+            subject,
+            data,
+            out,
+            encoder=encoder,
+            size=size,
+            stem=stem.value,
+            accelerator=accelerator,
+            caching=display.caching,
+        )
+    typer.echo(f"Features: {written}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A run, or a folder of runs.")],
+) -> None:
+    """Write report.html: one self-contained page."""
+    from hotstart import api
+
+    typer.echo(f"Report: {api.report(folder)}")
+
+
+def parse_set(changes: list[str]) -> dict[str, dict[str, Any]]:
+    """`["rotation.all_four=true"]` -> `{"rotation": {"all_four": True}}`; values are JSON or text.
+
+    `rotation.view.flip=0` reaches into a nested setting; `package.module:Class.name=value` works.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        name, equals, text = change.partition("=")
+        module, colon, rest = name.rpartition(":")
+        task, *keys = rest.split(".")
+        if not equals or not task or not keys or not all(keys):
+            raise UsageError(f"--set {change!r}: write task.name=value")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        table = tables.setdefault(module + colon + task, {})
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+        table[keys[-1]] = value
+    return tables
+
+
+def parse_labels(text: str) -> list[float]:
+    """`"1%,10%,1.0"` -> `[0.01, 0.1, 1.0]`."""
+    shares = []
+    for part in text.split(","):
+        try:
+            share = float(part.rstrip("% ")) / (100 if part.strip().endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 < share <= 1:
+            raise UsageError(f"--labels {part!r}: a share above 0 and up to 100 %, as 1%,10%,100%")
+        shares.append(share)
+    return shares
+
+
+def parse_protocols(text: str) -> list[Any]:
+    """`"knn,linear"` -> `["knn", "linear"]`, checked."""
+    allowed = ("knn", "linear", "finetune", "scratch")
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in allowed:
+            raise UsageError(f"--protocol {name!r}: valid are {', '.join(allowed)}")
+    return names
+
+
+def main() -> None:
+    """Entry point: Hotstart's own errors are one sentence and exit code 2."""
+    try:
+        app()
+    except HotstartError as error:
+        print(f"hotstart: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("hotstart: stopped; `hotstart pretrain --resume` goes on", file=sys.stderr)
+        sys.exit(130)

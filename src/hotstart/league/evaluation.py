@@ -1,0 +1,173 @@
+"""From an encoder and labelled pictures to records, with its controls."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from hotstart.config import Protocol, Split
+from hotstart.data import Dataset
+from hotstart.data.draws import Draws
+from hotstart.downstream import Outcome, classify, recalibrate_batchnorm
+from hotstart.encoders import build_encoder
+from hotstart.errors import UsageError
+from hotstart.league.pretraining import material_of, pretext_record, run_hash
+from hotstart.league.records import Record, settings_hash, write_records
+from hotstart.league.subject import Subject
+from hotstart.league.versions import versions
+from hotstart.training import checkpoint
+from hotstart.training import folder as files
+from hotstart.training.train import build_task, heldout_batches
+
+PREDICTIONS = "predictions"
+Say = Callable[[str], None] | None
+
+
+def evaluate_subject(
+    subject: Subject,
+    dataset: Dataset,
+    *,
+    on: str,
+    protocols: Sequence[Protocol],
+    labels: Sequence[float],
+    split: Split,
+    seed: int,
+    controls: bool,
+    stages: bool,
+    accelerator: str,
+    listener: Say = None,
+) -> list[Record]:
+    """Records of `subject` (then of its controls), each written as soon as it is known."""
+    if split == "test" and subject.run is not None:
+        _note_test_read(subject.run, dataset.name, seed)
+    device = Fabric(accelerator=accelerator, devices=1).device
+    if on == "pretext":
+        records = [_pretext(subject, dataset, device)]
+    else:
+        records = []
+        for contender, asked in _contenders(subject, dataset, protocols, controls):
+            contender.encoder.to(device)
+            if contender.task == "random":
+                recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
+            outcomes = classify(
+                contender.encoder,
+                dataset,
+                protocols=asked,
+                labels=labels,
+                split=split,
+                seed=seed,
+                device=device,
+                stages=stages,
+                progress=listener,
+            )
+            for outcome in outcomes:
+                record = _record(contender, dataset, outcome)
+                records.append(record)
+                if subject.run is not None:
+                    _keep(subject.run, record, outcome)
+    if subject.run is not None:
+        write_records(subject.run / files.RESULTS, records)
+    return records
+
+
+def _contenders(
+    subject: Subject, dataset: Dataset, protocols: Sequence[Protocol], controls: bool
+) -> Iterable[tuple[Subject, Sequence[Protocol]]]:
+    """The subject, and with `controls` the same network at random, and trained from scratch."""
+    yield subject, protocols
+    if controls and subject.task != "random":
+        spec = subject.encoder.spec
+        at_random = Subject("random", build_encoder(spec, subject.seed), seed=subject.seed)
+        own: list[Protocol] = [p for p in protocols if p in ("knn", "linear")]
+        if "finetune" in protocols:
+            own.append("scratch")
+        yield at_random, own
+
+
+def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
+    settings = subject.settings
+    pretrained = run_hash(settings) if settings else subject.encoder.spec.model_dump_json()
+    return Record(
+        task=subject.task,
+        encoder=subject.encoder.spec.name,
+        data=dataset.name,
+        downstream="classify",
+        protocol=outcome.protocol,
+        stage=outcome.stage,
+        labels=outcome.labels,
+        split=outcome.split,
+        seed=outcome.seed,
+        metric=outcome.metric,
+        value=outcome.value,
+        chance=outcome.chance,
+        settings_hash=settings_hash(
+            {"encoder": pretrained, "encoder_seed": subject.seed, "data": dataset.fingerprint}
+        ),
+        data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
+        budget=subject.budget,
+        detail=outcome.detail,
+        versions=versions(),
+    )
+
+
+def _keep(run: Path, record: Record, outcome: Outcome) -> None:
+    """Write the prediction for every item, for paired comparison."""
+    folder = run / PREDICTIONS
+    folder.mkdir(exist_ok=True)
+    name = "-".join(
+        str(part)
+        for part in (record.task, record.downstream, record.protocol, record.stage)
+        + (f"{record.labels:g}", record.split, record.seed)
+    )
+    safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+    predictions = outcome.predictions
+    np.savez_compressed(
+        folder / f"{safe}.npz",
+        hashes=predictions.hashes,
+        labels=predictions.labels,
+        predicted=predictions.predicted,
+    )
+
+
+def _note_test_read(run: Path, data: str, seed: int) -> None:
+    """Nobody reads a test split twice unnoticed: each read is a line of `log.jsonl`."""
+    event = {"kind": "test_read", "time": round(time.time(), 3), "data": data, "seed": seed}
+    with (run / files.LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")
+
+
+def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> Record:
+    """The run's own pretext metric on the pictures of `dataset`, none of them trained on."""
+    if subject.run is None or subject.settings is None:
+        raise UsageError("--on pretext needs a run folder: its heads are in the checkpoint")
+    settings = subject.settings
+    saved = checkpoint.newest(subject.run / files.CHECKPOINTS)
+    if saved is None:
+        raise UsageError(f"{subject.run}: no checkpoint left, so the task's heads are gone")
+    material = material_of(settings.task, dataset)
+    own_pictures = subject.fingerprints.get("pretrain") == dataset.fingerprint
+    if not own_pictures:
+        material = replace(material, heldout=np.arange(len(dataset)))
+    state = checkpoint.load(saved)
+    # Buffers that grow with the training set (cluster assignments) keep that set's size.
+    trained_on = replace(material, train=np.arange(int(state["items"])))
+    task = build_task(settings, trained_on, settings.steps or 1)
+    task.load_state_dict(state["task"])
+    task.to(device).eval()
+    rng = Draws(settings.seed, 0, total=1, names=("score",))
+    score = task.score(heldout_batches(material, tuple(task.needs), device), rng)
+    return pretext_record(
+        settings,
+        score,
+        data=dataset.name,
+        split="heldout" if own_pictures else "all",
+        fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
+        budget=subject.budget,
+    )

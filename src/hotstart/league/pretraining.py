@@ -1,0 +1,191 @@
+"""One pretraining run as a folder: settings, data, training, its record."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hotstart.config import PretrainSettings, nearest, parse
+from hotstart.data import Dataset, open_dataset, pretraining_split
+from hotstart.encoders import encoder_kind, resolve_spec
+from hotstart.errors import DataError, UsageError
+from hotstart.league.records import Record, settings_hash, write_records
+from hotstart.league.subject import DEFAULT_ENCODER
+from hotstart.league.versions import versions
+from hotstart.pretext.registry import task_class
+from hotstart.pretext.task import Score
+from hotstart.training import folder as files
+from hotstart.training.log import Listener
+from hotstart.training.train import Material, make_fabric, train
+
+DEFAULT_VIT = "vit_tiny_depth6"
+LEAST_PICTURES = 8
+# What a run is, as against where and how often it is saved: these do not change the result.
+OUTSIDE_THE_HASH = ("checkpoint_seconds", "accelerator", "devices", "nodes", "minutes", "epochs")
+
+Caching = Callable[[str, int, int], None] | None
+
+
+def start(
+    values: dict[str, Any], out: Path | None, listener: Listener | None, caching: Caching
+) -> Path:
+    """Settle what is open, make the run folder, train."""
+    _check_names(values)
+    dataset = open_dataset(
+        values["data"],
+        size=values.get("size"),
+        label=values.get("label"),
+        group=values.get("group"),
+        progress=caching,
+    )
+    settings = settle(values, dataset)
+    folder = out or Path("runs") / f"{settings.task.rpartition(':')[2]}-{settings.seed}"
+    fabric = make_fabric(settings)
+    fabric.launch()
+    if fabric.is_global_zero:
+        if (folder / files.SETTINGS).exists():
+            raise UsageError(
+                f"{folder} holds a run already: give another --out, or `--resume {folder}`"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_settings(folder, settings)
+    fabric.barrier()
+    return _run(settings, dataset, folder, fabric, listener)
+
+
+def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
+    """Continue the run in `folder`, killed at whatever moment."""
+    settings = files.load_run(folder)
+    dataset = open_dataset(
+        settings.data,
+        size=settings.size,
+        label=settings.label,
+        group=settings.group,
+        progress=caching,
+    )
+    fabric = make_fabric(settings)
+    fabric.launch()
+    return _run(settings, dataset, folder, fabric, listener)
+
+
+def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
+    """Fill in every default that depends on task or pictures."""
+    cls = task_class(values["task"])
+    accepted = cls.accepts
+    name = values.get("encoder") or (DEFAULT_ENCODER if "cnn" in accepted else DEFAULT_VIT)
+    encoder_kind(name)
+    size = dataset.size
+    stem = resolve_spec(name, size, values.get("stem") or "auto").stem
+    train = material_of(values["task"], dataset).train
+    batch = min(values.get("batch_size") or cls.batch_size, len(train))
+    processes = values.get("devices", 1) * values.get("nodes", 1)
+    batch -= batch % processes
+    settled = {**values, "encoder": name, "size": size, "stem": stem, "batch_size": batch}
+    return parse(PretrainSettings, settled, "settings")
+
+
+def _check_names(values: dict[str, Any]) -> None:
+    """Find every wrong name before any data is touched."""
+    cls = task_class(values["task"])
+    for task, own in values["task_settings"].items():
+        if task != values["task"]:
+            raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
+        for key in own:
+            if key not in cls.Settings.model_fields:
+                raise UsageError(
+                    f"{task} has no setting {key!r}; {nearest(key, cls.Settings.model_fields)}"
+                )
+    probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
+    parse(PretrainSettings, {**probe, **values}, "settings")
+
+
+def material_of(task: str, dataset: Dataset) -> Material:
+    """What may be trained on; the controls that read labels keep to the labelled train split."""
+    cls = task_class(task)
+    for key in cls.needs:
+        if key not in dataset.keys:
+            raise DataError(
+                f"{task} needs {key!r}, which {dataset.name} does not have; "
+                f"it has {', '.join(sorted(dataset.keys))}"
+            )
+    train_items, heldout = pretraining_split(dataset)
+    if cls.uses_labels:
+        usable = np.intersect1d(dataset.indices("train"), np.flatnonzero(dataset.labels >= 0))
+        train_items, heldout = np.intersect1d(train_items, usable), np.intersect1d(heldout, usable)
+    if len(train_items) < LEAST_PICTURES:
+        raise DataError(
+            f"{dataset.name}: {len(train_items)} readable pictures to train on, "
+            f"at least {LEAST_PICTURES} are needed"
+        )
+    return Material(dataset, train_items, heldout)
+
+
+def _run(
+    settings: PretrainSettings,
+    dataset: Dataset,
+    folder: Path,
+    fabric: Any,
+    listener: Listener | None,
+) -> Path:
+    if fabric.is_global_zero:
+        dataset.write_quarantine(folder / files.QUARANTINE)
+        free = shutil.disk_usage(folder).free
+        if free < 200 * 2**20:
+            raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
+    outcome = train(settings, material_of(settings.task, dataset), folder, fabric, listener)
+    if outcome is not None:
+        record = pretext_record(
+            outcome.settings,
+            outcome.score,
+            data=settings.data,
+            split="heldout",
+            fingerprints={"pretrain": dataset.fingerprint},
+            budget={
+                "steps": outcome.steps,
+                "seconds": round(outcome.seconds, 3),
+                "images": outcome.images,
+                "peak_memory_bytes": outcome.peak_memory_bytes,
+            },
+        )
+        write_records(folder / files.RESULTS, [record])
+    return folder
+
+
+def run_hash(settings: PretrainSettings) -> str:
+    """Equal for two runs that must give the same encoder."""
+    return settings_hash(settings.model_dump(exclude=set(OUTSIDE_THE_HASH)))
+
+
+def pretext_record(
+    settings: PretrainSettings,
+    score: Score,
+    *,
+    data: str,
+    split: str,
+    fingerprints: dict[str, str],
+    budget: dict[str, float | int | None],
+) -> Record:
+    """The record of a task's own metric on pictures that it was not trained on."""
+    return Record(
+        task=settings.task,
+        encoder=settings.encoder,
+        data=data,
+        downstream="pretext",
+        protocol=None,
+        stage=None,
+        labels=None,
+        split=split,
+        seed=settings.seed,
+        metric=score.metric,
+        value=score.value,
+        chance=score.trivial,
+        settings_hash=run_hash(settings),
+        data_fingerprints=fingerprints,
+        budget=budget,
+        detail={"examples": score.examples},
+        versions=versions(),
+    )

@@ -1,0 +1,85 @@
+"""What is evaluated: a run, anyone's weights, or an encoder at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hotstart.config import PretrainSettings, Stem
+from hotstart.encoders import Encoder, build_encoder, load_encoder, resolve_spec
+from hotstart.encoders.foreign import WEIGHT_SUFFIXES, encoder_from_weights, timm_encoder
+from hotstart.errors import DataError, UsageError
+from hotstart.league.records import Record, read_records
+from hotstart.training.folder import ENCODER, RESULTS, SETTINGS, load_run
+
+DEFAULT_ENCODER = "resnet10_narrow"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An encoder under evaluation and what its records must say of it."""
+
+    task: str
+    encoder: Encoder
+    run: Path | None = None
+    settings: PretrainSettings | None = None
+    seed: int = 0
+    budget: dict[str, Any] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+
+
+def open_subject(
+    name: str, encoder: str | None, size: int | None, stem: Stem, seed: int
+) -> Subject:
+    """`name`: a run folder, `timm:NAME`, a file of weights, or `random`.
+
+    encoder, size, stem: for weights and for `random`; a run knows its own.
+    """
+    path = Path(name)
+    if (path / SETTINGS).exists():
+        return open_run(path)
+    if name == "random":
+        spec = resolve_spec(encoder or DEFAULT_ENCODER, _need(size, name), stem)
+        return Subject("random", build_encoder(spec, seed), seed=seed)
+    if name.startswith("timm:"):
+        return Subject(name, timm_encoder(name.removeprefix("timm:"), _need(size, name), stem))
+    if path.suffix in WEIGHT_SUFFIXES and path.is_file():
+        if path.suffix == ".safetensors" and encoder is None:
+            return Subject(path.stem, load_encoder(path))
+        return Subject(path.stem, encoder_from_weights(path, encoder, _need(size, name), stem))
+    raise UsageError(
+        f"{name!r} is nothing to evaluate: give a run folder, timm:NAME, a file of weights "
+        f"({', '.join(WEIGHT_SUFFIXES)}), or `random --encoder NAME --size N`"
+    )
+
+
+def open_run(folder: Path) -> Subject:
+    """The finished run in `folder`."""
+    settings = load_run(folder)
+    if not (folder / ENCODER).exists():
+        raise DataError(
+            f"{folder}: the run is not finished, {ENCODER} is missing; "
+            f"go on with `hotstart pretrain --resume {folder}`"
+        )
+    told = _pretext_record(folder)
+    return Subject(
+        settings.task,
+        load_encoder(folder / ENCODER),
+        folder,
+        settings,
+        settings.seed,
+        told.budget if told else {},
+        told.data_fingerprints if told else {},
+    )
+
+
+def _pretext_record(folder: Path) -> Record | None:
+    found = [r for r in read_records(folder / RESULTS) if r.downstream == "pretext"]
+    return found[0] if found else None
+
+
+def _need(size: int | None, name: str) -> int:
+    if size is None:
+        raise UsageError(f"{name}: say for pictures of what size, --size N (pixels)")
+    return size

@@ -1,0 +1,120 @@
+"""SimCLR: which two views show the same picture?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from hotstart.augment import ViewSettings, centre_view, random_view
+from hotstart.config import Field
+from hotstart.encoders import Encoder, mlp
+from hotstart.pretext.losses import nt_xent
+from hotstart.pretext.task import (
+    Batch,
+    Draws,
+    Info,
+    OptimiserSettings,
+    Panel,
+    PretextTask,
+    Progress,
+    Settings,
+    Step,
+    Views,
+    to_uint8,
+)
+
+SHOWN = 6
+NEIGHBOURS = 5
+
+
+class SimCLRSettings(Settings):
+    """Settings of `simclr`."""
+
+    temperature: float = Field(default=0.2, gt=0)
+    hidden: int = Field(default=512, ge=1)
+    """Width of the projector's hidden layer."""
+    projection: int = Field(default=128, ge=1)
+    """Length of z."""
+    view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
+    """As in the paper's appendix B.9 for CIFAR-10; at 96 px and more blur=0.5, strength=1."""
+
+
+class SimCLR(PretextTask):
+    """Pull two views of a picture together, push all other pictures of the batch away.
+
+    Chen 2020 (arXiv:2002.05709), algorithm 1. Deviations: SGD in place of LARS at these batch
+    sizes, temperature 0.2 and crops of at least a fifth of the area.
+    """
+
+    Settings: ClassVar[type[Settings]] = SimCLRSettings
+    metric: ClassVar[str] = "positive_first"
+    optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
+        name="sgd", learning_rate=0.15, weight_decay=1e-4
+    )
+    batch_size: ClassVar[int] = 512
+    settings: SimCLRSettings
+
+    def __init__(self, encoder: Encoder, settings: SimCLRSettings, info: Info) -> None:
+        super().__init__(encoder, settings, info)
+        self.projector = mlp((encoder.dim, settings.hidden, settings.projection), last_norm=True)
+
+    def trivial(self, rows: int) -> float:
+        """Chance that the positive is ranked first among the other 2B - 1 views."""
+        return 1 / (2 * rows - 1)
+
+    def views(self, batch: Batch, rng: Draws) -> Views:
+        """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
+        return {
+            name: random_view(batch["image"], self.settings.view, self.info.size, rng.named(name))
+            for name in ("first", "second")
+        }
+
+    def forward(self, views: Views, progress: Progress, player: str) -> Step:
+        """NT-Xent of the two projections; near ln(2B - 1) at random."""
+        h = self.encoder(torch.cat([views["first"], views["second"]]))
+        z1, z2 = self.projector(h).float().chunk(2)
+        loss, first = nt_xent(z1, z2, self.settings.temperature)
+        return Step(loss, {"positive_first": first})
+
+    @torch.no_grad()
+    def panels(self, batch: Batch, rng: Draws) -> list[Panel]:
+        """Pairs of views; and what the encoder finds alike among held-out pictures."""
+        count = min(SHOWN, len(batch["image"]))
+        draws = rng.batch(0, count)
+        pair = self.views({"image": batch["image"].select(range(count))}, draws)
+        wholes = centre_view(batch["image"], self.info.size)
+        h = F.normalize(self.encoder(wholes).float(), dim=1)
+        similarity = (h @ h.T).fill_diagonal_(-1)
+        nearest = similarity[:count].topk(min(NEIGHBOURS, len(h) - 1)).indices
+        whole = to_uint8(wholes)
+        views = [
+            list(row)
+            for row in zip(whole, to_uint8(pair["first"]), to_uint8(pair["second"]), strict=False)
+        ]
+        rows = [[whole[i], *(whole[int(j)] for j in nearest[i])] for i in range(count)]
+        found = [
+            ["", *(f"{float(similarity[i, j]):.2f}" for j in nearest[i])] for i in range(count)
+        ]
+        ranks = [f"nearest {k + 1}" for k in range(nearest.shape[1])]
+        return [
+            Panel(
+                "simclr-views",
+                "Two views of one picture",
+                "What the network must recognise as the same picture, among all others.",
+                ("picture", "first view", "second view"),
+                views,
+                [["", "", ""]] * count,
+            ),
+            Panel(
+                "simclr-neighbours",
+                "Nearest neighbours",
+                f"Held-out pictures and those of {len(h)} that the encoder finds most alike, by "
+                "cosine similarity of h; nobody told it what they show.",
+                ("picture", *ranks),
+                rows,
+                found,
+                "neighbours",
+            ),
+        ]

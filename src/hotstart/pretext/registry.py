@@ -1,0 +1,80 @@
+"""Every pretext task and control by name, readable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from hotstart.config import nearest
+from hotstart.errors import UsageError
+
+if TYPE_CHECKING:
+    from hotstart.pretext.task import PretextTask
+
+Family = Literal["generation", "context", "free_labels", "cross_modal", "control"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a task is, and what a reader of the list wants to know."""
+
+    path: str
+    """`module:Class`."""
+    family: Family
+    kind: str
+    """The lecture's: predictive, generative, contrastive, or a mix; `control`."""
+    needs: tuple[str, ...]
+    """Sample keys that it reads."""
+    paper: str
+
+
+TASKS: dict[str, Entry] = {
+    "rotation": Entry(
+        "hotstart.pretext.context.rotation:Rotation",
+        "context",
+        "predictive",
+        ("image",),
+        "Gidaris 2018, arXiv:1803.07728",
+    ),
+    "simclr": Entry(
+        "hotstart.pretext.context.simclr:SimCLR",
+        "context",
+        "contrastive",
+        ("image",),
+        "Chen 2020, arXiv:2002.05709",
+    ),
+    "random": Entry(
+        "hotstart.pretext.controls:RandomInit",
+        "control",
+        "control",
+        ("image",),
+        "He 2015 initialisation, arXiv:1502.01852",
+    ),
+    "supervised": Entry(
+        "hotstart.pretext.controls:Supervised",
+        "control",
+        "control",
+        ("image", "label"),
+        "cross-entropy on human labels, as He 2016, arXiv:1512.03385",
+    ),
+}
+
+
+def find(name: str) -> Entry:
+    """The entry of `name`; a third party's `package.module:Class` is accepted too."""
+    if name in TASKS:
+        return TASKS[name]
+    if ":" in name:
+        return Entry(name, "context", "third party", (), "third party")
+    raise UsageError(f"--task {name!r} is unknown; {nearest(name, TASKS)}, or package.module:Class")
+
+
+def task_class(name: str) -> type[PretextTask]:
+    """The class behind `name`; imports torch."""
+    module, _, attribute = find(name).path.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"--task {name!r} cannot be loaded: {error}") from None
+    return found  # type: ignore[no-any-return]

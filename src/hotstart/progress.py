@@ -1,0 +1,110 @@
+"""What a person sees while a command works; on standard error, so that output stays clean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hotstart.league.records import Record
+
+LINES_WITHOUT_TERMINAL = 20
+
+
+class RunDisplay:
+    """A bar on a terminal, a line now and then in a log file."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.bars: dict[str, TaskID] = {}
+        self.start: dict[str, Any] = {}
+
+    def __enter__(self) -> RunDisplay:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def say(self, sentence: str) -> None:
+        """One line."""
+        self.console.print(sentence, markup=False, highlight=False)
+
+    def caching(self, what: str, done: int, total: int) -> None:
+        """Progress of reading the data."""
+        bar = self._bar(what, total)
+        self.progress.update(bar, completed=done, told=f"{done}/{total}")
+
+    def event(self, event: dict[str, Any]) -> None:
+        """A line of the run's log."""
+        kind = event["kind"]
+        if kind == "start":
+            self.start = event
+            self.say(
+                f"{event['task']}: {event['encoder']} on {event['images']} pictures of "
+                f"{event['data']}, {event['total_steps']} steps of {event['batch_size']}"
+            )
+        elif kind == "step":
+            self._step(event)
+        elif kind == "resume":
+            self.say(f"resumed at step {event['resumed_at']}")
+        elif kind == "diagnosis":
+            self.say(event["message"])
+        elif kind == "end":
+            self.say(
+                f"{event['metric']} on held-out pictures: {_beside(event['value'], event)} "
+                f"after {event['seconds']:.0f} s"
+            )
+
+    def _step(self, event: dict[str, Any]) -> None:
+        total, done = self.start["total_steps"], event["step"] + 1
+        value = event["metrics"].get(self.start["metric"])
+        told = f"{event['images_per_second']:.0f} images/s  loss {event['loss']:.3f}"
+        if value is not None:
+            told += f"  {self.start['metric']} {_beside(value, self.start)}"
+        if self.console.is_terminal:
+            bar = self._bar(self.start["task"], total)
+            self.progress.update(bar, completed=done, told=told)
+        elif done == total or event["step"] % max(total // LINES_WITHOUT_TERMINAL, 1) == 0:
+            left = event["seconds"] / done * (total - done)
+            self.say(f"step {done}/{total}  {told}  {left:.0f} s left")
+
+    def _bar(self, name: str, total: int) -> TaskID:
+        if name not in self.bars:
+            self.bars[name] = self.progress.add_task(name, total=total, told="")
+        return self.bars[name]
+
+
+def _beside(value: float, event: dict[str, Any]) -> str:
+    trivial = event.get("trivial")
+    return f"{value:.3f}" + ("" if trivial is None else f" (chance {trivial:.3f})")
+
+
+def print_records(records: Sequence[Record]) -> None:
+    """A table of results for a person, on standard output."""
+    table = Table("task", "protocol", "stage", "labels", "metric", "value", "chance", box=None)
+    for record in records:
+        labels = "" if record.labels is None else f"{record.labels:.0%}"
+        chance = "" if record.chance is None else f"{record.chance:.3f}"
+        stage = "" if record.stage is None else str(record.stage)
+        row = (record.task, record.protocol or record.downstream, stage, labels, record.metric)
+        table.add_row(*row, f"{record.value:.3f}", chance)
+    Console(file=sys.stdout).print(table)

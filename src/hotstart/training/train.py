@@ -1,0 +1,225 @@
+"""One pretraining run from settings to encoder: the loop, its budget, its final score."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from hotstart.config import PretrainSettings, parse
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, to_device
+from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
+from hotstart.errors import UsageError
+from hotstart.pretext.registry import task_class
+from hotstart.pretext.task import Info, PretextTask, Score
+from hotstart.training import checkpoint
+from hotstart.training import folder as files
+from hotstart.training.budget import steps_for_epochs, steps_for_minutes
+from hotstart.training.log import Listener, Log
+from hotstart.training.loop import Loop, Material, Plan
+
+SCORED_EXAMPLES = 2000
+SCORED_BATCH = 256
+PANEL_PICTURES = 512
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves for its record."""
+
+    settings: PretrainSettings
+    score: Score
+    steps: int
+    seconds: float
+    images: int
+    peak_memory_bytes: int
+
+
+def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
+    """A freshly initialised task; the same weights for the same settings."""
+    cls = task_class(settings.task)
+    kind = encoder_kind(settings.encoder)
+    if kind not in cls.accepts:
+        raise UsageError(
+            f"{settings.task} trains encoders of kind {sorted(cls.accepts)}, "
+            f"got {settings.encoder!r}, a {kind}"
+        )
+    own = parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
+    info = Info(
+        items=len(material.train),
+        size=settings.size,
+        batch_size=settings.batch_size,
+        total_steps=total_steps,
+        classes=len(material.dataset.classes),
+    )
+    encoder = build_encoder(spec, settings.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed + 1)
+        task = cls(encoder, own, info)
+    changes = settings.optimiser_changes
+    if changes:
+        task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
+    return task
+
+
+def make_fabric(settings: PretrainSettings) -> Fabric:
+    """Fabric for the asked devices; many processes talk by DDP."""
+    many = settings.devices * settings.nodes > 1
+    return Fabric(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy="ddp_find_unused_parameters_true" if many else "auto",
+        precision=settings.precision,  # type: ignore[arg-type]
+    )
+
+
+def train(
+    settings: PretrainSettings,
+    material: Material,
+    folder: Path,
+    fabric: Fabric,
+    listener: Listener | None = None,
+) -> Outcome | None:
+    """Train, or go on training, the run in `folder`; None on all ranks but the first."""
+    log = Log(folder if fabric.is_global_zero else None, listener)
+    try:
+        settings = _fix_steps(settings, material, fabric)
+        if fabric.is_global_zero:
+            files.write_settings(folder, settings)
+        assert settings.steps is not None
+        loop = _loop(settings, material, fabric, log, settings.steps, folder / files.CHECKPOINTS)
+        start = _start_event(settings, loop)
+        saved = checkpoint.newest(folder / files.CHECKPOINTS)
+        log.write("start", **start)
+        if saved is not None:
+            loop.restore(saved)
+        for _ in loop.run():
+            pass
+        _leave_group()
+        if not fabric.is_global_zero:
+            return None
+        score = _finish(loop, folder, settings)
+        peak = peak_memory_bytes()
+        log.write(
+            "end",
+            seconds=round(loop.seconds, 3),
+            steps=loop.step,
+            images=loop.step * settings.batch_size,
+            peak_memory_bytes=peak,
+            metric=score.metric,
+            value=score.value,
+            trivial=score.trivial,
+        )
+        return Outcome(
+            settings, score, loop.step, loop.seconds, loop.step * settings.batch_size, peak
+        )
+    finally:
+        log.close()
+
+
+def _fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) -> PretrainSettings:
+    """Turn the budget into steps, unless it already is."""
+    most = task_class(settings.task).max_steps
+    steps = settings.steps
+    if steps is None and settings.epochs is not None:
+        steps = steps_for_epochs(settings.epochs, len(material.train), settings.batch_size)
+    elif steps is None and most is None:
+        assert settings.minutes is not None
+        silent = Log(None)
+        steps = steps_for_minutes(
+            settings.minutes, lambda: _loop(settings, material, fabric, silent, 1000, None)
+        )
+        steps = int(fabric.broadcast(steps))
+    if most is not None:
+        steps = min(steps or most, most)
+    return settings.model_copy(update={"steps": steps})
+
+
+def _loop(
+    settings: PretrainSettings,
+    material: Material,
+    fabric: Fabric,
+    log: Log,
+    total_steps: int,
+    checkpoints: Path | None,
+) -> Loop:
+    task = build_task(settings, material, total_steps)
+    plan = Plan(
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        total_steps=total_steps,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        folder=checkpoints,
+    )
+    return Loop(task, material, plan, fabric, log)
+
+
+def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
+    return {
+        "task": settings.task,
+        "encoder": settings.encoder,
+        "data": settings.data,
+        "total_steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "images": loop.items,
+        "heldout": len(loop.material.heldout),
+        "metric": loop.task.metric,
+        "trivial": loop.task.trivial(settings.batch_size),
+        "dim": loop.task.encoder.dim,
+        "processes": loop.world,
+    }
+
+
+def _leave_group() -> None:
+    """What follows is one process's work: the others leave."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
+    """Score on held-out pictures, draw the panels, write the encoder last."""
+    task, device = loop.task, loop.fabric.device
+    task.eval()
+    rng = Draws(settings.seed, 0, total=1, names=("score",))
+    score = task.score(heldout_batches(loop.material, tuple(task.needs), device), rng)
+    shown = loop.material.heldout[:PANEL_PICTURES]
+    if len(shown):
+        batch = to_device(loop.material.dataset.batch(shown, tuple(task.needs)), device)
+        rng = Draws(settings.seed, 0, total=len(shown), names=("panels",))
+        for panel in task.panels(batch, rng):
+            files.write_panel(folder, settings.task, panel)
+    save_encoder(task.encoder, folder / files.ENCODER)
+    return score
+
+
+def heldout_batches(
+    material: Material, keys: tuple[str, ...], device: torch.device
+) -> Iterator[Batch]:
+    """At least 2,000 examples of the held-out pictures, in batches of one size, again and again."""
+    rows = min(SCORED_BATCH, len(material.heldout))
+    if rows == 0:
+        return
+    count = -(-max(SCORED_EXAMPLES, len(material.heldout)) // rows)
+    order = np.resize(material.heldout, count * rows)
+    for start in range(0, len(order), rows):
+        yield to_device(material.dataset.batch(order[start : start + rows], keys), device)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+__all__ = ["Material", "Outcome", "build_task", "make_fabric", "peak_memory_bytes", "train"]

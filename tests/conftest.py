@@ -1,0 +1,70 @@
+"""Fixtures and the switch for slow tests."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run slow tests too (or set SLOW=1)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow") or os.environ.get("SLOW") == "1":
+        return
+    skip = pytest.mark.skip(reason="slow: run with SLOW=1")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache."""
+    root = Path(os.environ.get("PYTEST_HOTSTART_CACHE", tmp_path_factory.getbasetemp()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+
+
+@pytest.fixture(scope="session")
+def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """240 pictures of 40 x 40 px in `train/` and `test/` of two classes that colour tells apart."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 80), ("test", 40)):
+        for name, channel in (("cold", 2), ("warm", 0)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                base = np.linspace(40, 140, 40)[:, None, None] * np.ones((40, 40, 3))
+                base[..., channel] += 90
+                noise = rng.normal(0, 18, (40, 40, 3))
+                pixels = np.clip(base + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets that `HOTSTART_DATA` names."""
+    given = os.environ.get("HOTSTART_DATA")
+    if not given:
+        pytest.skip("HOTSTART_DATA is not set: no real data")
+    return Path(given)
+
+
+@pytest.fixture(scope="session")
+def imagenette(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real photographs, 128 x 128 px, ten classes, `train/` and `test/`."""
+    archive = real_data / "imagenette128.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    root = tmp_path_factory.mktemp("imagenette")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(root)
+    return root / "imagenette128"

@@ -1,0 +1,150 @@
+"""Encoders: shapes, strides, determinism, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hotstart.encoders import (
+    ConvDecoder,
+    Encoder,
+    EncoderSpec,
+    Teacher,
+    build_encoder,
+    encoder_kind,
+    load_encoder,
+    mlp,
+    resolve_spec,
+    save_encoder,
+)
+from hotstart.encoders.foreign import encoder_from_weights
+from hotstart.errors import DataError, UsageError
+
+NAMES = ["resnet10_narrow", "resnet10t", "vit_tiny_depth6", "convnext_atto", "resnet18"]
+
+
+def images(size: int, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stages_have_the_dimensions_and_strides_they_claim(name: str) -> None:
+    encoder = build_encoder(resolve_spec(name, 64), 0).eval()
+    h, maps = encoder.forward_stages(images(64))
+    assert h.shape == (2, encoder.dim)
+    torch.testing.assert_close(h, encoder(images(64)))
+    assert [m.shape[1] for m in maps] == list(encoder.stage_dims)
+    assert [64 // m.shape[2] for m in maps] == list(encoder.stage_strides)
+
+
+@pytest.mark.parametrize("name", ["resnet10_narrow", "resnet18", "convnext_atto"])
+def test_dilated_map_uses_the_same_weights_and_statistics(name: str) -> None:
+    encoder = build_encoder(resolve_spec(name, 64, "timm"), 0)
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    encoder.train()
+    out = encoder.feature_map(images(64), stride=8)
+    assert out.shape[-2:] == (8, 8)
+    out.sum().backward()
+    stem = next(encoder.parameters())
+    assert stem.grad is not None
+    assert stem.grad.abs().sum() > 0
+    if name.startswith("resnet"):
+        changed = encoder.state_dict()["model.bn1.running_mean"]
+        assert not torch.equal(changed, before["model.bn1.running_mean"])
+    assert set(encoder.state_dict()) == set(before)
+    assert encoder.feature_map(images(64), stride=32).shape[-2:] == (2, 2)
+
+
+def test_small_stem_keeps_twice_the_resolution() -> None:
+    small = build_encoder(resolve_spec("resnet10_narrow", 32), 0)
+    timm = build_encoder(resolve_spec("resnet10_narrow", 32, "timm"), 0)
+    assert small.spec.stem == "small"
+    assert small.stages(images(32))[-1].shape[-1] == 2 * timm.stages(images(32))[-1].shape[-1]
+    assert small.feature_map(images(32), stride=8).shape[-2:] == (4, 4)
+
+
+def test_vit_takes_any_picture_size_and_any_choice_of_tokens() -> None:
+    vit = build_encoder(resolve_spec("vit_tiny_depth6", 32), 0).eval()
+    tall = torch.rand(2, 3, 48, 32)
+    assert vit(tall).shape == (2, vit.dim)
+    everything = vit.tokens(images(32))
+    all_kept = vit.tokens(images(32), keep=torch.arange(64).expand(2, 64))
+    torch.testing.assert_close(everything, all_kept)
+    assert vit.tokens(images(32), keep=torch.tensor([[0, 5, 9], [1, 2, 3]])).shape[1] == 4
+    assert vit.feature_map(images(32), stride=4).shape == (2, vit.dim, 8, 8)
+
+
+def test_a_hidden_patch_cannot_be_seen() -> None:
+    vit = build_encoder(resolve_spec("vit_tiny_depth6", 32), 0).eval()
+    seen = images(32)
+    changed = seen.clone()
+    changed[:, :, -4:, -4:] = 0
+    keep = torch.arange(10).expand(2, 10)
+    torch.testing.assert_close(vit.tokens(seen, keep), vit.tokens(changed, keep))
+
+
+@pytest.mark.parametrize("name", ["resnet10_narrow", "vit_tiny_depth6"])
+def test_file_gives_identical_features_and_identical_bytes(name: str, tmp_path: Path) -> None:
+    encoder = build_encoder(resolve_spec(name, 32), 3).eval()
+    save_encoder(encoder, tmp_path / "a.safetensors")
+    again = load_encoder(tmp_path / "a.safetensors").eval()
+    assert torch.equal(again(images(32)), encoder(images(32)))
+    save_encoder(again, tmp_path / "b.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_seed_decides_the_weights_and_leaves_the_generator_alone() -> None:
+    spec = resolve_spec("resnet10_narrow", 32)
+    state = torch.get_rng_state()
+    a, b, c = (build_encoder(spec, seed)(images(32)) for seed in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_errors_say_what_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="resnet18"):
+        encoder_kind("resnett18")
+    with pytest.raises(UsageError, match="use --stem timm"):
+        build_encoder(EncoderSpec(name="convnext_atto", size=32, stem="small"), 0)
+    with pytest.raises(UsageError, match=r"stride 4 asked.*\[8, 16, 32\]"):
+        build_encoder(resolve_spec("resnet18", 128), 0).feature_map(images(128), stride=4)
+    cnn: Encoder = build_encoder(resolve_spec("resnet18", 64), 0)
+    with pytest.raises(NotImplementedError, match="only a ViT"):
+        cnn.tokens(images(64))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"not a file of weights")
+    with pytest.raises(DataError, match=r"broken\.safetensors"):
+        load_encoder(broken)
+
+
+def test_anyones_state_dict_is_read_under_any_prefix(tmp_path: Path) -> None:
+    encoder = build_encoder(resolve_spec("resnet18", 64, "timm"), 5).eval()
+    state = {f"backbone.{k.removeprefix('model.')}": v for k, v in encoder.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "theirs.pt")
+    read = encoder_from_weights(tmp_path / "theirs.pt", "resnet18", 64, "timm").eval()
+    torch.testing.assert_close(read(images(64)), encoder(images(64)))
+    with pytest.raises(DataError, match="only"):
+        encoder_from_weights(tmp_path / "theirs.pt", "convnext_atto", 64)
+    with pytest.raises(UsageError, match="--encoder NAME"):
+        encoder_from_weights(tmp_path / "theirs.pt", None, 64)
+
+
+def test_teacher_follows_slowly_and_never_learns() -> None:
+    student = nn.Linear(3, 2)
+    teacher = Teacher(student)
+    start = teacher.network.weight.clone()
+    student.weight.data.add_(1)
+    teacher.update(student, ema_decay=0.9)
+    torch.testing.assert_close(teacher.network.weight, start + 0.1)
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert not teacher(torch.ones(1, 3)).requires_grad
+
+
+def test_heads_have_their_shapes() -> None:
+    assert mlp((8, 16, 4), last_norm=True)(torch.rand(5, 8)).shape == (5, 4)
+    decoder = ConvDecoder(16, channels=2, doublings=3)
+    assert decoder(torch.rand(2, 16, 4, 4)).shape == (2, 2, 32, 32)

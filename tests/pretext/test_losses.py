@@ -1,0 +1,66 @@
+"""Each loss against a naive loop written from its paper, and against a peer library."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from lightly.loss import NTXentLoss
+from torch import Tensor
+
+from hotstart.pretext.losses import nt_xent
+
+
+def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+    """Chen 2020 (arXiv:2002.05709), eq. 1 and algorithm 1, one pair at a time."""
+    z = [*z1, *z2]
+    count = len(z1)
+    total = torch.zeros(())
+
+    def similarity(i: int, j: int) -> Tensor:
+        return z[i] @ z[j] / (z[i].norm() * z[j].norm())
+
+    for i in range(2 * count):
+        j = (i + count) % (2 * count)
+        others = [torch.exp(similarity(i, k) / temperature) for k in range(2 * count) if k != i]
+        total = total - torch.log(torch.exp(similarity(i, j) / temperature) / sum(others))
+    return total / (2 * count)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0])
+def test_nt_xent_equals_the_paper(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z1, z2 = torch.randn(2, 7, 5, generator=generator)
+    ours = [z1.clone().requires_grad_(), z2.clone().requires_grad_()]
+    theirs = [z1.clone().requires_grad_(), z2.clone().requires_grad_()]
+    loss, _ = nt_xent(ours[0], ours[1], temperature)
+    reference = naive_nt_xent(theirs[0], theirs[1], temperature)
+    loss.backward()
+    reference.backward()
+    torch.testing.assert_close(loss, reference)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad)
+
+
+def test_nt_xent_equals_lightly() -> None:
+    generator = torch.Generator().manual_seed(1)
+    z1, z2 = torch.randn(2, 32, 16, generator=generator)
+    loss, _ = nt_xent(z1, z2, 0.2)
+    torch.testing.assert_close(loss, NTXentLoss(temperature=0.2)(z1, z2))
+
+
+def test_nt_xent_at_random_is_near_theory() -> None:
+    generator = torch.Generator().manual_seed(2)
+    z1, z2 = torch.randn(2, 256, 128, generator=generator)
+    loss, first = nt_xent(z1, z2, 1.0)
+    assert loss.item() == pytest.approx(math.log(511), abs=0.02)
+    assert first.item() < 0.02
+
+
+def test_positive_first_counts_ranks() -> None:
+    z = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
+    _, all_right = nt_xent(z, z, 0.5)
+    _, all_wrong = nt_xent(z, -z, 0.5)
+    assert all_right.item() == 1.0
+    assert all_wrong.item() == 0.0

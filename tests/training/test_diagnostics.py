@@ -1,0 +1,41 @@
+"""Rank and spread on features whose answer is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hotstart.errors import TrainingError
+from hotstart.training.diagnostics import check_finite, diagnose, measure
+
+
+def test_even_features_have_full_rank_and_spread_one() -> None:
+    health = measure(torch.randn(4096, 16, generator=torch.Generator().manual_seed(0)))
+    assert health.effective_rank == pytest.approx(16, rel=0.02)
+    assert health.dimension_std == pytest.approx(1, rel=0.05)
+    assert diagnose(health) is None
+
+
+def test_rank_of_a_plane_is_two() -> None:
+    plane = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(torch.randn(16, 2, generator=torch.Generator().manual_seed(1)))[0]
+    assert measure(plane @ basis.T).effective_rank == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-4])
+def test_collapse_is_named_with_advice(spread: float) -> None:
+    noise = torch.randn(256, 32, generator=torch.Generator().manual_seed(0))
+    sentence = diagnose(measure(torch.ones(256, 32) + spread * noise))
+    assert sentence is not None
+    assert "collapsed" in sentence
+    assert "learning rate" in sentence
+
+
+def test_a_line_is_a_collapse() -> None:
+    line = torch.randn(256, 1, generator=torch.Generator().manual_seed(0)) * torch.ones(1, 32)
+    assert diagnose(measure(line)) is not None
+
+
+def test_nan_is_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(TrainingError, match=r"nan at step 7.*--learning-rate"):
+        check_finite(torch.tensor(float("nan")), 7, "task", 0.3)
