@@ -1,0 +1,172 @@
+"""Training as the log tells it: curves, and sentences on how the run went."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hotstart.report.charts import Chart, Line, Style
+from hotstart.report.runs import Run
+from hotstart.report.standings import Contender, Standings
+from hotstart.report.words import count, is_fraction, metric_name, plural, seconds, size
+
+
+@dataclass(frozen=True)
+class Training:
+    """One experiment's training. alarms: diagnoses; notes: all other sentences."""
+
+    name: str
+    tone: str
+    charts: list[Chart]
+    notes: list[str]
+    alarms: list[str]
+
+
+def trainings(
+    standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
+) -> list[Training]:
+    """In the order of `names`; experiments without a log are left out."""
+    found = []
+    for who, name in names.items():
+        runs = [run for run in standings.runs.get(who, []) if run.log]
+        if not runs:
+            continue
+        charts = _charts(runs, styles[who])
+        notes = [note for run in runs for note in _progress(run, len(runs) > 1)]
+        notes += _health(runs)
+        alarms = [alarm for run in runs for alarm in _alarms(run, len(runs) > 1)]
+        found.append(Training(name, styles[who].tone, charts, notes, alarms))
+    return found
+
+
+def _charts(runs: Sequence[Run], style: Style) -> list[Chart]:
+    """Loss, every metric, effective rank, learning rate; one line a run."""
+    metrics = dict.fromkeys(
+        name
+        for run in runs
+        for event in run.events("step")
+        if isinstance(event.get("metrics"), dict)
+        for name in event["metrics"]
+    )
+    starts = [event for run in runs for event in run.events("start")]
+    headline = starts[-1].get("metric") if starts else None
+    trivial = starts[-1].get("trivial") if starts else None
+    charts = [_chart(runs, style, "Loss", ("loss",))]
+    for name in metrics:
+        percent = is_fraction(name)
+        chance = isinstance(trivial, int | float) and name == headline
+        charts.append(
+            _chart(
+                runs,
+                style,
+                metric_name(name).capitalize() + (", %" if percent else ""),
+                ("metrics", name),
+                percent=percent,
+                reference=(float(trivial), "chance") if chance and trivial is not None else None,
+            )
+        )
+    charts.append(
+        _chart(runs, style, "Effective rank of h", ("effective_rank",), kind="health", noisy=False)
+    )
+    charts.append(_chart(runs, style, "Learning rate", ("learning_rate",), noisy=False))
+    return [chart for chart in charts if chart.lines]
+
+
+def _chart(
+    runs: Sequence[Run],
+    style: Style,
+    title: str,
+    keys: tuple[str, ...],
+    *,
+    kind: str = "step",
+    noisy: bool = True,
+    percent: bool = False,
+    reference: tuple[float, str] | None = None,
+) -> Chart:
+    lines = []
+    for run in runs:
+        points = [(event.get("step"), _inside(event, keys)) for event in run.events(kind)]
+        known = [(x, y) for x, y in points if _number(x) and _number(y)]
+        if len(known) > 1:
+            xs, ys = zip(*known, strict=True)
+            lines.append(Line(run.name, style, xs, ys, noisy=noisy and len(known) > 20))
+    return Chart(title, "step", "linear", percent, lines, reference=reference, zero=not noisy)
+
+
+def _inside(event: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = event
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _progress(run: Run, several: bool) -> list[str]:
+    """How far the run came, how fast, and from where it was taken up again."""
+    who = f"{run.name}: " if several else ""
+    starts, steps, ends = run.events("start"), run.events("step"), run.events("end")
+    planned = starts[-1].get("total_steps") if starts else None
+    said = []
+    if ends:
+        end = ends[-1]
+        images, spent = end.get("images"), end.get("seconds")
+        rate = f" ({count(images / spent)} pictures/s)" if images and spent else ""
+        peak = end.get("peak_memory_bytes")
+        memory = f", {size(peak)} of memory at most" if _number(peak) else ""
+        said.append(
+            f"{who}{plural(end.get('steps') or 0, 'step')} in {seconds(spent)}{rate}{memory}."
+        )
+    elif steps:
+        of = f" of {count(planned)}" if planned else ""
+        said.append(f"{who}not finished: the log ends at step {count(steps[-1].get('step'))}{of}.")
+    else:
+        said.append(f"{who}no step logged yet.")
+    for event in run.events("resume"):
+        said.append(f"{who}resumed at step {count(event.get('resumed_at'))}.")
+    for (data, seed), times in Counter(
+        (str(event.get("data")), event.get("seed")) for event in run.events("test_read")
+    ).items():
+        said.append(
+            f"{who}the test split of {data} was read {plural(times, 'time')} (seed {seed})."
+        )
+    return said
+
+
+def _alarms(run: Run, several: bool) -> list[str]:
+    """Diagnoses; one that came again and again stands once, with its last words."""
+    found = run.events("diagnosis")
+    if not found:
+        return []
+    who = f"{run.name}, " if several else ""
+    first, last = found[0], found[-1]
+    told = f"{who}step {count(first.get('step'))}: {first.get('message', '')}"
+    if len(found) == 1:
+        return [told]
+    times = plural(len(found) - 1, "later check")
+    return [
+        told,
+        f"{who}and at {times}, the last at step {count(last.get('step'))}: "
+        f"{last.get('message', '')}",
+    ]
+
+
+def _health(runs: Sequence[Run]) -> list[str]:
+    """What the checks of the representation saw where they found nothing wrong."""
+    checked = [run.events("health") for run in runs if run.events("health")]
+    if not checked or any(run.events("diagnosis") for run in runs):
+        return []
+    first, last = checked[0][0], checked[0][-1]
+    whose = f" ({runs[0].name})" if len(runs) > 1 else ""
+    if not (_number(first.get("effective_rank")) and _number(last.get("effective_rank"))):
+        return []
+    times = sum(len(found) for found in checked)
+    return [
+        f"No sign of collapse in {plural(times, 'check')}: the effective rank of h went from "
+        f"{first['effective_rank']:.1f} to {last['effective_rank']:.1f} of "
+        f"{count(last.get('dim'))} dimensions{whose}."
+    ]

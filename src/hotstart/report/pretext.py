@@ -1,0 +1,43 @@
+"""The tasks' own metrics on held-out pictures, beside chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hotstart.report.charts import Style
+from hotstart.report.standings import Contender, Standings
+from hotstart.report.words import MISSING, count, metric_name, number, quantity, split_name
+
+
+@dataclass(frozen=True)
+class PretextRow:
+    """One task's answer to its own questions."""
+
+    name: str
+    tone: str
+    metric: str
+    value: str
+    deviation: str
+    chance: str
+    where: str
+    seeds: str
+
+
+def pretext_rows(
+    standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
+) -> list[PretextRow]:
+    """In the order of `names`. Values of different tasks answer different questions."""
+    return [
+        PretextRow(
+            names[who],
+            styles[who].tone,
+            metric_name(arena.metric),
+            quantity(cell.mean, arena.metric),
+            number(cell.deviation, arena.metric) if cell.deviation is not None else "",
+            quantity(cell.chance, arena.metric) if cell.chance is not None else MISSING,
+            f"{arena.data}, {split_name(arena.split)}",
+            count(cell.n),
+        )
+        for who in names
+        for arena, cell in standings.pretext.get(who, {}).items()
+    ]

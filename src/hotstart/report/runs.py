@@ -1,0 +1,218 @@
+"""What run folders hold, read so that a damaged or half-written file costs a note, not the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hotstart.errors import DataError
+from hotstart.league.records import Record
+
+SETTINGS, RESULTS, LOG = "run.toml", "results.jsonl", "log.jsonl"
+PANELS, QUARANTINE = "panels", "quarantine.csv"
+DEPTH = 3
+INSIDE_A_RUN = frozenset({PANELS, "checkpoint", "predictions", "tensorboard"})
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sheet of pictures and its words. png: the file's bytes; width, height in pixels."""
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    kind: str
+    png: bytes
+    width: int
+    height: int
+
+
+@dataclass
+class Run:
+    """One run folder. `name` is its path below the reported folder, for the reader."""
+
+    name: str
+    path: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    """`run.toml`, flat: `steps`, `rotation.all_four`."""
+    records: list[Record] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """Events in order; steps that a resumed run repeated are there once."""
+    panels: list[Picture] = field(default_factory=list)
+    quarantine: list[tuple[str, str]] | None = None
+    """Path and reason of each file put aside; None where there is no list."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences on what could not be read."""
+
+    @property
+    def task(self) -> str | None:
+        """The task that was trained here; None where nothing says so."""
+        told = self.settings.get("task")
+        if told is None:
+            told = next((event.get("task") for event in self.events("start")), None)
+        return None if told is None else str(told)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.log if event.get("kind") == kind]
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """Every run in `folder` and up to three levels below it, in order of their names.
+
+    Raises DataError where there is none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder: give a run folder, or a folder that holds some")
+    runs = [_read_run(folder, path) for path in _run_folders(folder, DEPTH)]
+    if not runs:
+        raise DataError(
+            f"{folder} holds no run: neither {SETTINGS} nor {RESULTS} nor {LOG} within {DEPTH} "
+            "levels; `hotstart pretrain DATA --out FOLDER` makes one"
+        )
+    return runs
+
+
+def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
+    if any((folder / name).is_file() for name in (SETTINGS, RESULTS, LOG)):
+        yield folder
+    if depth:
+        for below in sorted(folder.iterdir()):
+            hidden = below.name.startswith(".") or below.name in INSIDE_A_RUN
+            if below.is_dir() and not hidden:
+                yield from _run_folders(below, depth - 1)
+
+
+def _read_run(root: Path, path: Path) -> Run:
+    name = path.name or str(path) if path == root else str(path.relative_to(root))
+    run = Run(name, path)
+    run.settings = _read_settings(run)
+    run.records = _read_records(run)
+    run.log = _without_repeats(_read_lines(run, LOG))
+    run.panels = list(_read_panels(run))
+    run.quarantine = _read_quarantine(run)
+    return run
+
+
+def _read_settings(run: Run) -> dict[str, Any]:
+    path = run.path / SETTINGS
+    if not path.is_file():
+        return {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        run.notes.append(f"{run.name}: {SETTINGS} could not be read ({error}).")
+        return {}
+    own = tables.pop("run", {})
+    flat = dict(own) if isinstance(own, dict) else {}
+    flat.update(_flatten(tables.pop("task", {})))
+    flat.update(_flatten(tables))
+    return flat
+
+
+def _flatten(table: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(table, dict):
+        yield above, table
+        return
+    for key, value in table.items():
+        yield from _flatten(value, f"{above}.{key}" if above else key)
+
+
+def _read_lines(run: Run, file: str) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line; other lines are counted and left out."""
+    path = run.path / file
+    if not path.is_file():
+        return []
+    found, bad = [], 0
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            value = None
+        if isinstance(value, dict):
+            found.append(value)
+        else:
+            bad += 1
+    if bad:
+        run.notes.append(f"{run.name}: {bad} unreadable line(s) of {file} left out.")
+    return found
+
+
+def _read_records(run: Run) -> list[Record]:
+    found: list[Record] = []
+    bad: Counter[str] = Counter()
+    for values in _read_lines(run, RESULTS):
+        try:
+            record = Record(**values)
+        except TypeError as error:
+            bad[f"not a record of this version: {error}"] += 1
+            continue
+        if not (_is_number(record.value) and isinstance(record.seed, int)):
+            bad[f"the value of {record.task} is no finite number"] += 1
+        elif not (record.chance is None or _is_number(record.chance)):
+            bad[f"the chance value of {record.task} is no finite number"] += 1
+        else:
+            found.append(record)
+    for reason, times in bad.items():
+        run.notes.append(f"{run.name}: {times} line(s) of {RESULTS} left out: {reason}.")
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _without_repeats(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a run resumed from a checkpoint did again replaces what it had done after it."""
+    kept: list[dict[str, Any]] = []
+    for event in events:
+        if event.get("kind") == "resume":
+            first = event.get("resumed_at", 0)
+            kept = [e for e in kept if "step" not in e or e["step"] < first]
+        kept.append(event)
+    return kept
+
+
+def _read_panels(run: Run) -> Iterator[Picture]:
+    for path in sorted((run.path / PANELS).glob("*.png")):
+        png = path.read_bytes()
+        if len(png) < 24 or not png.startswith(PNG_START):
+            run.notes.append(f"{run.name}: {PANELS}/{path.name} is no PNG file.")
+            continue
+        told: Any = {}
+        words = path.with_suffix(".json")
+        if words.is_file():
+            try:
+                told = json.loads(words.read_text(encoding="utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                run.notes.append(f"{run.name}: {PANELS}/{words.name} is unreadable ({error}).")
+        told = told if isinstance(told, dict) else {}
+        yield Picture(
+            title=str(told.get("title") or path.stem),
+            caption=str(told.get("caption") or ""),
+            columns=tuple(str(column) for column in told.get("columns") or ()),
+            kind=str(told.get("kind") or "views"),
+            png=png,
+            width=int.from_bytes(png[16:20], "big"),
+            height=int.from_bytes(png[20:24], "big"),
+        )
+
+
+def _read_quarantine(run: Run) -> list[tuple[str, str]] | None:
+    path = run.path / QUARANTINE
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if rows and rows[0][:2] == ["path", "reason"]:
+        rows = rows[1:]
+    return [(row[0], row[1] if len(row) > 1 else "no reason given") for row in rows]

@@ -1,0 +1,123 @@
+"""Numbers and names as a person reads them."""
+
+from __future__ import annotations
+
+MISSING = "\u2013"
+"""En dash: not measured."""
+MINUS = "\u2212"
+THIN = "\u202f"
+"""Narrow no-break space: between a number and its unit."""
+
+FRACTIONS = frozenset({"top1", "top5", "miou", "ap", "ap50", "recall1", "accuracy"})
+"""Metrics whose values are fractions in 0..1 and are shown in percent; higher is better."""
+
+PROTOCOLS = {
+    "knn": "k-NN",
+    "linear": "linear probe",
+    "finetune": "fine-tuning",
+    "scratch": "from scratch",
+}
+DOWNSTREAM = {
+    "classify": "Classification",
+    "segment": "Segmentation",
+    "detect": "Detection",
+    "action": "Action recognition",
+}
+METRICS = {
+    "top1": "top-1 accuracy",
+    "miou": "mean IoU",
+    "ap": "average precision",
+    "ap50": "average precision at IoU 0.5",
+    "recall1": "recall at 1",
+}
+SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
+
+
+def is_fraction(metric: str) -> bool:
+    """Whether values of `metric` are shares, to be shown in percent."""
+    return metric in FRACTIONS or metric.endswith(("_accuracy", "accuracy"))
+
+
+def number(value: float | None, metric: str, sign: bool = False) -> str:
+    """A value of `metric` without its unit: 0.5123 -> 51.2 for fractions, else 3 digits."""
+    if value is None:
+        return MISSING
+    shown = f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3g}"
+    if float(shown) == 0:
+        shown = shown.removeprefix("-")
+    if shown.startswith("-"):
+        return MINUS + shown[1:]
+    return f"+{shown}" if sign else shown
+
+
+def quantity(value: float, metric: str) -> str:
+    """A value of `metric` with its unit, for a sentence."""
+    return number(value, metric) + (f"{THIN}%" if is_fraction(metric) else "")
+
+
+def difference(value: float, metric: str) -> str:
+    """The size of a difference with its unit, for a sentence: `12.1 points`."""
+    shown = number(abs(value), metric)
+    if is_fraction(metric):
+        return f"{shown} {'point' if shown == '1.0' else 'points'}"
+    return f"{shown} {metric}"
+
+
+def share(labels: float) -> str:
+    """A share of the labels: `1 %`, `0.5 %`."""
+    return f"{100 * labels:g}{THIN}%"
+
+
+def protocol(name: str | None) -> str:
+    return PROTOCOLS.get(name or "", name or MISSING)
+
+
+def metric_name(name: str) -> str:
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def split_name(name: str) -> str:
+    return SPLITS.get(name, f"split {name!r}")
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands apart."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration at the precision that a reader wants."""
+    if value is None:
+        return MISSING
+    if value < 10:
+        return f"{value:.1f}{THIN}s"
+    if value < 120:
+        return f"{value:.0f}{THIN}s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes}{THIN}min {rest}{THIN}s" if rest else f"{minutes}{THIN}min"
+    hours, minutes = divmod(round(value / 60), 60)
+    return f"{hours}{THIN}h {minutes}{THIN}min" if minutes else f"{hours}{THIN}h"
+
+
+def size(value: float | None) -> str:
+    """Bytes in decimal units."""
+    if value is None:
+        return MISSING
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            digits = 1 if value < 100 * scale and unit == "GB" else 0
+            return f"{value / scale:.{digits}f}{THIN}{unit}"
+    return f"{value:.0f}{THIN}B"
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{count(n)} {one if n == 1 else many or one + 's'}"
+
+
+def listing(items: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
