@@ -1,0 +1,17 @@
+"""Downstream tasks: what an encoder is worth to someone with labels."""
+
+from hotstart.downstream.classifier import FinetuneSettings
+from hotstart.downstream.classify import classify
+from hotstart.downstream.features import Features, extract, recalibrate_batchnorm
+from hotstart.downstream.outcome import Outcome, Predictions, Progress
+
+__all__ = [
+    "Features",
+    "FinetuneSettings",
+    "Outcome",
+    "Predictions",
+    "Progress",
+    "classify",
+    "extract",
+    "recalibrate_batchnorm",
+]

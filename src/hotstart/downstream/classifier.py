@@ -1,0 +1,136 @@
+"""One training of an encoder with a classifier on top."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hotstart.augment import ViewSettings, random_view
+from hotstart.config import Settings
+from hotstart.data.dataset import Dataset
+from hotstart.data.draws import Draws
+from hotstart.data.loader import Loader
+from hotstart.downstream.features import centre_views, evaluating
+from hotstart.encoders.encoder import Encoder
+
+Int64s = npt.NDArray[np.int64]
+WARM_UP = 0.05
+
+
+class FinetuneSettings(Settings):
+    """How `finetune` and `scratch` train: the same for both."""
+
+    steps: int | None = None
+    """Optimiser steps; None: 600 for 500 labels, growing with their root, from 300 to 3,000."""
+    batch_size: int = 128
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    """AdamW's, each tried on inner validation parts."""
+    trial_folds: int = 2
+    """On how many of the inner parts each learning rate is tried."""
+    weight_decay: float = 0.05
+    views: ViewSettings = ViewSettings(crop_scale=(0.5, 1.0), jitter=0, grey=0, blur=0)
+    """Training sees random crops and mirrored pictures, evaluation the centre."""
+
+    def steps_for(self, labels: int) -> int:
+        """Optimiser steps for this many labels."""
+        return self.steps or min(max(round(600 * math.sqrt(labels / 500)), 300), 3_000)
+
+
+class Classifier(nn.Module):
+    """An encoder, its features standardised over the batch, and a linear classifier."""
+
+    def __init__(self, encoder: Encoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.norm = nn.BatchNorm1d(encoder.dim, affine=False)
+        self.head = nn.Linear(encoder.dim, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0..1 -> logits (B, classes)."""
+        logits: Tensor = self.head(self.norm(self.encoder(images)))
+        return logits
+
+
+def fit_classifier(
+    encoder: Encoder,
+    dataset: Dataset,
+    items: Int64s,
+    *,
+    learning_rate: float,
+    steps: int,
+    settings: FinetuneSettings,
+    seed: int,
+    device: torch.device,
+    after_step: Callable[[int, Classifier], None] | None = None,
+) -> Classifier:
+    """A copy of `encoder` with a new head, trained on the labelled `items`.
+
+    AdamW with linear warm-up and cosine decay to 0. Every step takes a whole batch: items come in
+    random order, again and again, also where there are fewer than a batch of them. The same seed
+    gives the same weights (on a CPU, to the bit).
+    """
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        model = Classifier(copy.deepcopy(encoder), len(dataset.classes))
+        model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.train()
+        optimiser = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
+        order = _order(items, steps * settings.batch_size, seed)
+        loader = Loader(dataset, frozenset({"image", "label"}), order, settings.batch_size)
+        for step, batch in enumerate(loader):
+            draws = Draws(seed, step, total=settings.batch_size)
+            pictures = batch["image"].to(device)
+            images = random_view(pictures, settings.views, encoder.spec.size, draws)
+            loss = F.cross_entropy(model(images), batch["label"].to(device))
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            schedule.step()
+            if after_step is not None:
+                after_step(step + 1, model)
+    return model
+
+
+def predict(model: Classifier, dataset: Dataset, items: Int64s, device: torch.device) -> Tensor:
+    """Class of each item's evaluation view, int64 (items,), in main memory."""
+    size = model.encoder.spec.size
+    with evaluating(model), torch.inference_mode():
+        views = centre_views(dataset, items, size, device)
+        return torch.cat([model(images).argmax(dim=1).cpu() for images in views])
+
+
+def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay for matrices and kernels alone; biases and scales keep their size."""
+    weights = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim <= 1]
+    return [
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
+def _warm_up_and_cosine(steps: int) -> Callable[[int], float]:
+    warm_up = max(1, round(WARM_UP * steps))
+
+    def factor(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+    return factor
+
+
+def _order(items: Int64s, count: int, seed: int) -> Int64s:
+    """`count` of the items: shuffled passes over all of them, one behind the other."""
+    rng = np.random.default_rng([seed, 3])
+    passes = -(-count // len(items))
+    return np.concatenate([rng.permutation(items) for _ in range(passes)])[:count]

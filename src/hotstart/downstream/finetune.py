@@ -1,0 +1,112 @@
+"""Fine-tuning, from pretraining or from scratch: the search around one training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hotstart.data.dataset import Dataset
+from hotstart.downstream.classifier import (
+    Classifier,
+    FinetuneSettings,
+    Int64s,
+    fit_classifier,
+    predict,
+)
+from hotstart.downstream.outcome import Progress
+from hotstart.encoders.encoder import Encoder
+
+CURVE_AT = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+CURVE_ITEMS = 2_000
+
+
+def finetune(
+    encoder: Encoder,
+    dataset: Dataset,
+    train: Int64s,
+    asked: Int64s,
+    folds: Sequence[Int64s],
+    *,
+    settings: FinetuneSettings,
+    seed: int,
+    device: torch.device,
+    name: str = "finetune",
+    progress: Progress | None = None,
+) -> tuple[Tensor, dict[str, Any]]:
+    """Predicted class of each of the items `asked`, int64 (A,), after training on `train`.
+
+    Starts from a copy of `encoder`, which stays as it is. The learning rate is the one most often
+    right on the inner validation parts `folds` (rows of `train`); the last training, with it, uses
+    all of `train`.
+
+    The detail's `curve` lists `step` and the accuracies `train` (up to 2,000 of the items trained
+    on) and `asked` (up to 2,000 of those). It is for the reader: nothing is chosen by it.
+    """
+    began = time.perf_counter()
+    steps = settings.steps_for(len(train))
+    parts = folds[: settings.trial_folds] if len(settings.learning_rates) > 1 else []
+    total = steps * (len(settings.learning_rates) * len(parts) + 1)
+    done = 0
+    marks = {max(1, round(share * steps)) for share in CURVE_AT}
+    curve: list[dict[str, float]] = []
+    shown = {"train": _sample(train, seed), "asked": _sample(asked, seed)}
+
+    def trial_step(step: int, model: Classifier) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(name, done, total)
+
+    def final_step(step: int, model: Classifier) -> None:
+        trial_step(step, model)
+        if step in marks:
+            accuracy = {key: right(model, items) / len(items) for key, items in shown.items()}
+            curve.append({"step": step, **accuracy})
+
+    def right(model: Classifier, items: Int64s) -> int:
+        answer = predict(model, dataset, items, device).numpy()
+        return int((answer == dataset.labels[items]).sum())
+
+    def fit(items: Int64s, rate: float, *, final: bool) -> Classifier:
+        return fit_classifier(
+            encoder,
+            dataset,
+            items,
+            learning_rate=rate,
+            steps=steps,
+            settings=settings,
+            seed=seed,
+            device=device,
+            after_step=final_step if final else trial_step,
+        )
+
+    trials = {
+        rate: sum(
+            right(fit(np.delete(train, part), rate, final=False), train[part]) for part in parts
+        )
+        for rate in settings.learning_rates
+    }
+    rate = max(trials, key=lambda tried: trials[tried])
+    model = fit(train, rate, final=True)
+    tried_on = max(1, sum(map(len, parts)))
+    detail = {
+        "label_count": len(train),
+        "learning_rate": rate,
+        "trials": {f"{tried:g}": count / tried_on for tried, count in trials.items()},
+        "steps": steps,
+        "curve": curve,
+        "seconds": time.perf_counter() - began,
+    }
+    return predict(model, dataset, asked, device), detail
+
+
+def _sample(items: Int64s, seed: int) -> Int64s:
+    """Up to `CURVE_ITEMS` of the items."""
+    if len(items) <= CURVE_ITEMS:
+        return items
+    return np.random.default_rng([seed, 4]).choice(items, CURVE_ITEMS, replace=False)

@@ -1,0 +1,55 @@
+"""What a downstream evaluation hands back: one number, and the prediction behind each item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.config import Protocol, Split
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+Stage = Literal["last"] | int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answer and truth of every item of the reported split, for paired comparisons.
+
+    hashes: uint64 (N,), the items' content hashes
+    labels: int64 (N,)
+    predicted: int64 (N,)
+    """
+
+    hashes: npt.NDArray[np.uint64]
+    labels: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of items whose prediction is their label."""
+        return float(np.mean(self.predicted == self.labels))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One measured number of one encoder on one downstream task."""
+
+    protocol: Protocol
+    stage: Stage
+    """`last`, or 1, 2, ... counted from the input. A fine-tuned network's head sits on the last."""
+    labels: float
+    """Share of the training labels used."""
+    split: Split
+    seed: int
+    metric: str
+    value: float
+    chance: float
+    predictions: Predictions = field(repr=False)
+    detail: dict[str, Any] = field(default_factory=dict)
+    """JSON-ready: what the measurement chose and found on its way."""
