@@ -1,0 +1,266 @@
+"""The decoded cache: each picture is read, hashed and decoded once, by all cores.
+
+One folder for each state of the data at each size: `pixels.bin` (pictures one behind the other),
+`rows.npy`, `hashes.npy`, `heights.npy`, `widths.npy` (one entry for each readable picture) and
+`meta.json` (with the quarantine). It is built under another name and renamed when whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.decode import kept_short_side
+from hotstart.data.headers import Unreadable
+from hotstart.data.quarantine import Quarantined
+from hotstart.data.source import Source
+from hotstart.data.store import CachedStore, DecodingStore, Store, cores
+from hotstart.errors import DataError
+
+VERSION = 1
+"""Of what a cached picture looks like: raise it when decoding or the files here change."""
+CHUNK = 32
+SAMPLE = 128
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Cached:
+    """The readable pictures of a source.
+
+    rows: int32 (N,) positions in the source; hashes: uint64 (N,)
+    """
+
+    rows: npt.NDArray[np.int32]
+    hashes: npt.NDArray[np.uint64]
+    pictures: Store
+    quarantine: tuple[Quarantined, ...]
+
+
+@dataclass
+class _Part:
+    """What one thread made of one stretch of the source."""
+
+    rows: list[int]
+    hashes: list[int]
+    shapes: list[tuple[int, int]]
+    pixels: list[npt.NDArray[np.uint8]]
+    problems: list[tuple[str, str]]
+    looked_at: int
+
+
+def default_cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/hotstart`, by default `~/.cache/hotstart`."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "hotstart"
+
+
+def open_cache(
+    source: Source,
+    size: int,
+    folder: Path,
+    budget_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Cached:
+    """The cache of `source` at `size` px, built if it is not there yet.
+
+    budget_bytes: disk space it may take; None is half of what is free. A set that needs more is
+    checked and hashed all the same, and its pictures are decoded whenever they are asked for.
+    Processes that ask for the same cache at once wait for the first of them.
+
+    Raises `DataError` when the folder cannot be written.
+    """
+    place = (
+        folder / "pictures" / hashlib.sha256(f"{source.origin}|{size}".encode()).hexdigest()[:24]
+    )
+    entry = place / f"{source.fingerprint[:24]}-v{VERSION}"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        budget = shutil.disk_usage(place).free // 2 if budget_bytes is None else budget_bytes
+        cached = _open(entry, source, size, budget)
+        if cached is None:
+            with _only_one(place):
+                cached = _open(entry, source, size, budget)
+                if cached is None:
+                    _build(entry, source, size, budget, progress)
+                    cached = _open(entry, source, size, budget)
+    except OSError as error:
+        raise DataError(
+            f"the cache folder {place} cannot be used: {error.strerror or error}; make room there "
+            f"or set XDG_CACHE_HOME to a folder that can be written"
+        ) from None
+    if cached is None:
+        raise DataError(f"the cache in {entry} vanished while it was read; start again")
+    return cached
+
+
+def _open(entry: Path, source: Source, size: int, budget: int) -> Cached | None:
+    """The finished cache, or None where there is none that can be used."""
+    try:
+        meta: dict[str, Any] = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
+        rows, hashes, heights, widths = (
+            np.load(entry / f"{name}.npy", mmap_mode="r" if meta["pictures"] else None)
+            for name in ("rows", "hashes", "heights", "widths")
+        )
+        pixels = entry / "pixels.bin"
+        whole = not meta["kept"] or pixels.stat().st_size == meta["pixel_bytes"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    if not whole or (not meta["kept"] and meta["pixel_bytes"] <= budget):
+        return None
+    store: Store
+    if meta["kept"] and meta["pictures"]:
+        store = CachedStore(pixels, heights, widths)
+    else:
+        store = DecodingStore(source, rows, kept_short_side(size))
+    problems = tuple(Quarantined(*problem) for problem in meta["problems"])
+    return Cached(np.asarray(rows), np.asarray(hashes), store, problems)
+
+
+@contextlib.contextmanager
+def _only_one(place: Path) -> Iterator[None]:
+    """Hold the lock of `place`; it is let go when the process ends, however it ends."""
+    with (place / "lock").open("w") as handle:
+        # A file system without locks: two builds at once then, each whole.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _build(entry: Path, source: Source, size: int, budget: int, progress: Progress | None) -> None:
+    short_side = kept_short_side(size)
+    keep = _estimate(source, short_side) <= budget
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
+    try:
+        _fill(building, source, short_side, keep, progress)
+        for (
+            old
+        ) in entry.parent.iterdir():  # earlier states of the data, and builds that were killed
+            if old.is_dir() and old != building:
+                shutil.rmtree(old, ignore_errors=True)
+        try:
+            building.rename(entry)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _fill(
+    building: Path, source: Source, short_side: int, keep: bool, progress: Progress | None
+) -> None:
+    rows: list[npt.NDArray[np.int32]] = []
+    hashes: list[npt.NDArray[np.uint64]] = []
+    shapes: list[npt.NDArray[np.int32]] = []
+    problems: list[tuple[str, str]] = []
+    pixel_bytes = done = 0
+    with (building / "pixels.bin").open("wb") as file:
+        for part in _in_order(source, short_side):
+            rows.append(np.array(part.rows, np.int32))
+            hashes.append(np.array(part.hashes, np.uint64))
+            shapes.append(np.array(part.shapes, np.int32).reshape(-1, 2))
+            problems += part.problems
+            pixel_bytes += sum(picture.size for picture in part.pixels)
+            keep = keep and _write(file, part.pixels)
+            done += part.looked_at
+            if progress is not None:
+                progress("decode", done, len(source))
+    if not keep:
+        (building / "pixels.bin").unlink()
+    all_shapes = np.concatenate(shapes)
+    for name, values in (
+        ("rows", np.concatenate(rows)),
+        ("hashes", np.concatenate(hashes)),
+        ("heights", all_shapes[:, 0]),
+        ("widths", all_shapes[:, 1]),
+    ):
+        np.save(building / f"{name}.npy", values)
+    meta = {
+        "origin": source.origin,
+        "kept": keep,
+        "pictures": len(all_shapes),
+        "pixel_bytes": pixel_bytes,
+        "problems": problems,
+    }
+    (building / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _write(file: BinaryIO, pictures: list[npt.NDArray[np.uint8]]) -> bool:
+    """Append pictures; False, and the file emptied, when the disk is full."""
+    try:
+        file.write(b"".join([picture.tobytes() for picture in pictures]))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        file.truncate(0)
+        return False
+    return True
+
+
+def _in_order(source: Source, short_side: int) -> Iterator[_Part]:
+    """Parts of the source in order, made by all cores, never more than a few in memory."""
+    count = len(source)
+    starts = iter(range(0, count, CHUNK))
+    waiting: deque[Future[_Part]] = deque()
+    workers = cores()
+    with ThreadPoolExecutor(workers, thread_name_prefix="hotstart-cache") as threads:
+        try:
+            for start in starts:
+                stop = min(start + CHUNK, count)
+                waiting.append(threads.submit(_read_part, source, start, stop, short_side))
+                if len(waiting) >= 3 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_part(source: Source, start: int, stop: int, short_side: int) -> _Part:
+    part = _Part([], [], [], [], [], stop - start)
+    for row in range(start, stop):
+        try:
+            content, picture = source.read(row, short_side)
+        except Unreadable as reason:
+            part.problems.append((source.path(row), str(reason)))
+            continue
+        part.rows.append(row)
+        part.hashes.append(content)
+        part.shapes.append((picture.shape[0], picture.shape[1]))
+        part.pixels.append(picture)
+    return part
+
+
+def sample_sides(source: Source) -> npt.NDArray[np.int64]:
+    """Int64 (n, 2): short and long side in pixels of some pictures spread over the source."""
+    sides = []
+    for row in np.unique(np.linspace(0, len(source) - 1, SAMPLE).astype(int)).tolist():
+        with contextlib.suppress(Unreadable):
+            sides.append(sorted(source.peek(row)))
+    return np.array(sides, np.int64).reshape(-1, 2)
+
+
+def _estimate(source: Source, short_side: int) -> int:
+    """Bytes that the pixels of the whole source will take, about."""
+    sides = sample_sides(source)
+    if not len(sides):
+        return 0
+    scale = np.minimum(1, short_side / sides[:, 0])
+    long_side = np.minimum(sides[:, 1], 4 * sides[:, 0]) * scale
+    return int((sides[:, 0] * scale * long_side * 3).mean() * len(source))

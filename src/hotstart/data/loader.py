@@ -1,0 +1,130 @@
+"""Batches in a given order, fetched by one thread ahead of the one who trains."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Collection, Iterator
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.dataset import Dataset
+from hotstart.data.sample import Batch
+
+DEPTH = 2
+"""Batches fetched ahead."""
+
+
+class Loader:
+    """Iterates over the batches of `order`, int64 positions in `dataset`.
+
+    Each global batch is `batch_size` positions; of these the process `rank` of `world` gets one
+    slice, so that the slices of all ranks, one behind the other, are the batch. `start_batch`
+    skips batches without reading them. With `drop_last`, a last batch that is not full is left
+    out. An error while fetching is raised where the batch was asked for. Closing, or ending the
+    iteration early, stops the thread.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        keys: Collection[str],
+        order: npt.NDArray[np.int64],
+        batch_size: int,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        start_batch: int = 0,
+        drop_last: bool = True,
+    ) -> None:
+        dataset.require(keys)
+        if batch_size < world:
+            raise ValueError(f"batch_size must be at least world ({world}), got {batch_size}")
+        self.dataset = dataset
+        self.keys = frozenset(keys)
+        self.order = np.asarray(order, dtype=np.int64)
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world = world
+        self.start_batch = start_batch
+        self.drop_last = drop_last
+        self._running: _Prefetch | None = None
+
+    def __len__(self) -> int:
+        """Batches still to come in one iteration."""
+        full, rest = divmod(len(self.order), self.batch_size)
+        return max(0, full + (not self.drop_last and rest > 0) - self.start_batch)
+
+    def rows(self, number: int) -> npt.NDArray[np.int64]:
+        """Positions of this rank's slice of global batch `number`."""
+        batch = self.order[number * self.batch_size : (number + 1) * self.batch_size]
+        start = len(batch) * self.rank // self.world
+        return batch[start : len(batch) * (self.rank + 1) // self.world]
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.close()
+        running = self._running = _Prefetch(self)
+        try:
+            yield from running
+        finally:
+            running.close()
+
+    def close(self) -> None:
+        """Stop the thread of an iteration that is under way."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Prefetch:
+    """One thread that keeps `DEPTH` batches ready."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+        self.ready: queue.Queue[Batch | BaseException | None] = queue.Queue(DEPTH)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._fetch, name="hotstart-loader", daemon=True)
+        self.thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        while not self.stopped.is_set():
+            item = self.ready.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        self.stopped.set()
+        while self.thread.is_alive():
+            # The thread may be waiting for room; so may a consumer for a batch that never comes.
+            try:
+                self.ready.get_nowait()
+            except queue.Empty:
+                self.thread.join(0.01)
+
+    def _fetch(self) -> None:
+        loader = self.loader
+        try:
+            for number in range(loader.start_batch, loader.start_batch + len(loader)):
+                if self.stopped.is_set():
+                    return
+                self.ready.put(loader.dataset.batch(loader.rows(number), loader.keys))
+        except BaseException as error:  # handed to the consumer, whatever it is
+            self.ready.put(error)
+        else:
+            self.ready.put(None)

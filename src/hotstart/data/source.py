@@ -1,0 +1,142 @@
+"""Where pictures come from before they are cached: files, or arrays that a library hands over."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.decode import decode, shrink
+from hotstart.data.headers import Unreadable
+from hotstart.data.index import Index
+from hotstart.data.quarantine import Quarantined, printable
+
+Array = npt.NDArray[np.uint8]
+
+
+class Source(ABC):
+    """Pictures by position, 0 .. len - 1."""
+
+    origin: str
+    """Where from: the same for all states of one folder or table."""
+    fingerprint: str
+    """Changes whenever a picture may have changed."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def path(self, i: int) -> str:
+        """Name of picture i for people."""
+
+    @abstractmethod
+    def read(self, i: int, short_side: int) -> tuple[int, Array]:
+        """Content hash, and uint8 RGB (H, W, 3). Raises `Unreadable`."""
+
+    @abstractmethod
+    def peek(self, i: int) -> tuple[int, int]:
+        """Width and height in pixels, from as little as can be read. Raises `Unreadable`."""
+
+
+class FileSource(Source):
+    """Picture files of an index."""
+
+    def __init__(self, index: Index, origin: str) -> None:
+        self.index = index
+        self.origin = origin
+        self.fingerprint = index.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def path(self, i: int) -> str:
+        return printable(self.index.relative(i))
+
+    def read(self, i: int, short_side: int) -> tuple[int, Array]:
+        data = self._bytes(i)
+        return content_hash(data), decode(data, short_side)
+
+    def peek(self, i: int) -> tuple[int, int]:
+        from hotstart.data.decode import measure
+
+        return measure(self._bytes(i))
+
+    def _bytes(self, i: int) -> bytes:
+        try:
+            with open(self.index.file(i), "rb", buffering=0) as file:  # noqa: PTH123 - bytes path
+                return file.read()
+        except OSError as error:
+            raise Unreadable(f"cannot be opened: {error.strerror}") from None
+
+
+class ArraySource(Source):
+    """Pictures of one library data set; `load` makes them when they are first asked for.
+
+    load() -> uint8 (N, H, W, 3), or (N, H, W) grey
+    """
+
+    def __init__(
+        self, origin: str, fingerprint: str, count: int, load: Callable[[], Array]
+    ) -> None:
+        self.origin = origin
+        self.fingerprint = fingerprint
+        self.count = count
+        self._load = load
+        self._pictures: Array | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def path(self, i: int) -> str:
+        return f"{self.origin}/{i:06d}"
+
+    def read(self, i: int, short_side: int) -> tuple[int, Array]:
+        picture = self._picture(i)
+        return content_hash(picture.tobytes()), shrink(picture, short_side)
+
+    def peek(self, i: int) -> tuple[int, int]:
+        height, width = self._picture(i).shape[:2]
+        return width, height
+
+    def _picture(self, i: int) -> Array:
+        if self._pictures is None:
+            self._pictures = self._load()
+        picture = self._pictures[i]
+        return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
+
+
+def content_hash(data: bytes) -> int:
+    """64 bits of BLAKE2b: equal for two pictures exactly when their bytes are."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What DATA turned out to be.
+
+    labels: int32 (N,), -1 where none; None: no labels at all
+    split: uint8 (N,) codes into `SPLITS`; None: the data has no splits of its own
+    groups: int64 (N,); None: each picture is its own group
+    """
+
+    kind: str
+    source: Source
+    labels: npt.NDArray[np.int32] | None = None
+    classes: tuple[str, ...] = ()
+    split: npt.NDArray[np.uint8] | None = None
+    groups: npt.NDArray[np.int64] | None = None
+    problems: tuple[Quarantined, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+    def with_groups(self, groups: npt.NDArray[np.int64]) -> Found:
+        return replace(self, groups=groups)
+
+
+def absolute(path: Path) -> str:
+    """Where a path leads, as text that stays the same from any working directory."""
+    return str(path.resolve())

@@ -1,0 +1,117 @@
+"""Pictures by position: from the memory-mapped cache, or decoded from files on demand."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hotstart.data.headers import Unreadable
+from hotstart.data.sample import Pictures
+from hotstart.data.source import Source
+from hotstart.errors import DataError
+
+Integers = npt.NDArray[np.int64]
+RELEASE_BYTES = 256 * 2**20
+"""After so many bytes read the mapping is let go: the pages stay cached, but not as ours."""
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Store(Protocol):
+    """Pictures of a data set by position."""
+
+    def get(self, indices: Integers) -> Pictures:
+        """Pictures at int64 (B,) positions, in that order."""
+        ...
+
+
+class CachedStore:
+    """The ragged uint8 cache: picture i is bytes offsets[i] : offsets[i] + 3 H W of one file.
+
+    offsets, heights, widths: integers (N,)
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        heights: npt.NDArray[np.int32],
+        widths: npt.NDArray[np.int32],
+    ) -> None:
+        self.heights = heights
+        self.widths = widths
+        sizes = heights.astype(np.int64) * widths * 3
+        self.offsets = sizes.cumsum() - sizes
+        with file.open("rb") as handle:
+            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._even = bool(len(sizes)) and bool((sizes == sizes[0]).all())
+        self._read = 0
+
+    def get(self, indices: Integers) -> Pictures:
+        heights = self.heights[indices].astype(np.int64)
+        widths = self.widths[indices].astype(np.int64)
+        sizes = heights * widths * 3
+        if self._even:
+            pixels = self._bytes.reshape(len(self.offsets), -1)[indices].reshape(-1)
+        else:
+            starts = self.offsets[indices]
+            pixels = np.empty(int(sizes.sum()), np.uint8)
+            position = 0
+            for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+                pixels[position : position + size] = self._bytes[start : start + size]
+                position += size
+        self._release(len(pixels))
+        return _pictures(pixels, sizes, heights, widths)
+
+    def _release(self, count: int) -> None:
+        self._read += count
+        if self._read > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._read = 0
+
+
+class DecodingStore:
+    """Pictures decoded when asked for, by threads; for sets whose cache the disk cannot hold.
+
+    rows: int (N,), position in the source of each picture
+    """
+
+    def __init__(self, source: Source, rows: npt.NDArray[np.int32], short_side: int) -> None:
+        self.source = source
+        self.rows = rows
+        self.short_side = short_side
+        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="hotstart-decode")
+
+    def get(self, indices: Integers) -> Pictures:
+        return Pictures.from_arrays(list(self._threads.map(self._one, indices.tolist())))
+
+    def _one(self, i: int) -> npt.NDArray[np.uint8]:
+        row = int(self.rows[i])
+        try:
+            return self.source.read(row, self.short_side)[1]
+        except Unreadable as error:
+            raise DataError(
+                f"{self.source.path(row)} could be read when the run began, and no longer: "
+                f"{error}; put it back, or start again without it"
+            ) from None
+
+
+def _pictures(
+    pixels: npt.NDArray[np.uint8], sizes: Integers, heights: Integers, widths: Integers
+) -> Pictures:
+    return Pictures(
+        torch.from_numpy(pixels),
+        torch.from_numpy(sizes.cumsum() - sizes),
+        torch.from_numpy(heights),
+        torch.from_numpy(widths),
+    )
