@@ -38,7 +38,9 @@ def apply(
     if threads <= 1:
         work(0, rows)
     else:
-        bounds = [rows * i // threads for i in range(threads + 1)]
+        # Some chunks a thread, because pictures of different sizes take different times.
+        chunks = min(rows, 4 * threads)
+        bounds = [rows * i // chunks for i in range(chunks + 1)]
         list(_pool(threads).map(work, bounds[:-1], bounds[1:]))
     return views.permute(0, 3, 1, 2)
 
@@ -97,6 +99,7 @@ class _Work:
         kernel = self.blurs[row]
         if len(kernel) > 1:
             cv2.sepFilter2D(view, -1, kernel, kernel, view, borderType=cv2.BORDER_REFLECT_101)
+            cv2.threshold(view, 1.0, 0.0, cv2.THRESH_TRUNC, view)  # rounding may exceed 1
         if self.solarise[row]:
             np.minimum(view, 1 - view, out=view)
         x, y, width, height = self.cutouts[row]

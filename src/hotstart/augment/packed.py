@@ -95,7 +95,7 @@ def _blur(views: Tensor, sigmas: Tensor) -> Tensor:
     weights, _ = blur_kernels(sigmas, views.shape[1])
     for axis in (1, 2):
         views = _convolve(views, weights, axis)
-    return views
+    return views.clamp(max=1)  # rounding may exceed 1
 
 
 def _convolve(views: Tensor, weights: Tensor, axis: int) -> Tensor:

@@ -34,18 +34,18 @@ class ViewSettings(Settings):
 
     crop_scale: Range = (0.08, 1.0)
     crop_ratio: Range = (3 / 4, 4 / 3)
-    flip: float = Field(0.5, ge=0, le=1)
-    jitter: float = Field(0.8, ge=0, le=1)
-    strength: float = Field(1.0, ge=0)
-    brightness: float = Field(0.8, ge=0)
-    contrast: float = Field(0.8, ge=0)
-    saturation: float = Field(0.8, ge=0)
-    hue: float = Field(0.2, ge=0, le=0.5)
-    grey: float = Field(0.2, ge=0, le=1)
-    blur: float = Field(0.5, ge=0, le=1)
+    flip: float = Field(default=0.5, ge=0, le=1)
+    jitter: float = Field(default=0.8, ge=0, le=1)
+    strength: float = Field(default=1.0, ge=0)
+    brightness: float = Field(default=0.8, ge=0)
+    contrast: float = Field(default=0.8, ge=0)
+    saturation: float = Field(default=0.8, ge=0)
+    hue: float = Field(default=0.2, ge=0, le=0.5)
+    grey: float = Field(default=0.2, ge=0, le=1)
+    blur: float = Field(default=0.5, ge=0, le=1)
     blur_sigma: Range = (0.1, 2.0)
-    solarise: float = Field(0.0, ge=0, le=1)
-    cutout: float = Field(0.0, ge=0, le=1)
+    solarise: float = Field(default=0.0, ge=0, le=1)
+    cutout: float = Field(default=0.0, ge=0, le=1)
     cutout_scale: Range = (0.02, 0.33)
     cutout_ratio: Range = (0.3, 3.3)
 
@@ -57,6 +57,11 @@ class ViewSettings(Settings):
                 raise ValueError(f"{name} must be 0 < low <= high, got ({low}, {high})")
             if name.endswith("scale") and high > 1:
                 raise ValueError(f"{name} is a share of the area, at most 1, got {high}")
+        if self.strength * self.hue > 0.5:
+            raise ValueError(
+                f"strength times hue must be at most 0.5, half a turn of the colour circle, "
+                f"got {self.strength} * {self.hue}"
+            )
         return self
 
 
@@ -141,7 +146,7 @@ def draw_view(settings: ViewSettings, pictures: Pictures, size: int, rng: Draws)
             settings.strength * settings.saturation,
         )
     )
-    most = min(settings.strength * settings.hue, 0.5)
+    most = settings.strength * settings.hue
     hue = torch.where(jitter, rng.uniform(-most, most), 0.0)
     order = rng.permutations(3)
     grey = _happens(settings.grey, rng)
