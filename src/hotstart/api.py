@@ -129,7 +129,7 @@ def evaluate(
     label: str | None = None,
     group: str | None = None,
     accelerator: str = "auto",
-    listener: Callable[[str], None] | None = None,
+    listener: CachingListener | None = None,
     caching: CachingListener | None = None,
 ) -> list[Record]:
     """Measure what an encoder is worth on a downstream task; returns its records.
@@ -204,7 +204,7 @@ def demo(
     *,
     minutes: float = 1.0,
     listener: Listener | None = None,
-    telling: Callable[[str], None] | None = None,
+    working: CachingListener | None = None,
 ) -> Path:
     """The whole loop on embedded data; returns the report.
 
@@ -224,7 +224,7 @@ def demo(
             protocols=("knn", "linear", "finetune"),
             labels=(0.01, 0.1, 1.0),
             controls=task == DEMO_TASKS[0],
-            listener=telling,
+            listener=working,
         )
     return report(folder)
 

@@ -69,7 +69,7 @@ def demo(
     from hotstart.progress import RunDisplay
 
     with RunDisplay() as display:
-        page = api.demo(out, minutes=minutes, listener=display.event, telling=display.say)
+        page = api.demo(out, minutes=minutes, listener=display.event, working=display.working)
     typer.echo(f"Report: {page}")
 
 
@@ -160,7 +160,7 @@ def pretrain(
             config=config,
             task_settings=parse_set(set_ or []) or None,
             listener=display.event,
-            caching=display.caching,
+            caching=display.working,
             **others,
             **machine,
         )
@@ -207,8 +207,8 @@ def evaluate(
             label=label,
             group=group,
             accelerator=accelerator,
-            listener=display.say,
-            caching=display.caching,
+            listener=display.working,
+            caching=display.working,
         )
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records], indent=1))
@@ -239,7 +239,7 @@ def embed(
             size=size,
             stem=stem.value,
             accelerator=accelerator,
-            caching=display.caching,
+            caching=display.working,
         )
     typer.echo(f"Features: {written}")
 

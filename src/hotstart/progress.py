@@ -48,8 +48,8 @@ class RunDisplay:
         """One line."""
         self.console.print(sentence, markup=False, highlight=False)
 
-    def caching(self, what: str, done: int, total: int) -> None:
-        """Progress of reading the data."""
+    def working(self, what: str, done: int, total: int) -> None:
+        """Progress of anything that is counted: reading data, extracting features, fitting."""
         bar = self._bar(what, total)
         self.progress.update(bar, completed=done, told=f"{done}/{total}")
 

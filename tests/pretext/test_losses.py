@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,14 @@ from torch import Tensor
 from hotstart.pretext.losses import nt_xent
 
 
-def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
+def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Any:
     """Chen 2020 (arXiv:2002.05709), eq. 1 and algorithm 1, one pair at a time."""
-    z = [*z1, *z2]
+    z: list[Tensor] = [*z1, *z2]
     count = len(z1)
     total = torch.zeros(())
 
-    def similarity(i: int, j: int) -> Tensor:
-        return z[i] @ z[j] / (z[i].norm() * z[j].norm())
+    def similarity(i: int, j: int) -> Any:
+        return torch.dot(z[i], z[j]) / (z[i].norm() * z[j].norm())
 
     for i in range(2 * count):
         j = (i + count) % (2 * count)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -73,5 +75,5 @@ class Draws:
         order = self.generator.permuted(np.tile(np.arange(n), (self.total, 1)), axis=1)
         return self._rows(order)
 
-    def _rows(self, values: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+    def _rows(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(values[self.start : self.stop])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -91,5 +91,5 @@ class Batch(TypedDict, total=False):
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The same batch on `device`."""
-    moved: dict[str, Any] = {key: value.to(device) for key, value in batch.items()}  # type: ignore[attr-defined]
-    return Batch(**moved)  # type: ignore[typeddict-item]
+    moved: Any = {key: value.to(device) for key, value in cast(dict[str, Any], batch).items()}
+    return cast(Batch, moved)

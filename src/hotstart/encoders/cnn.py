@@ -16,10 +16,10 @@ from hotstart.errors import UsageError
 OUTPUT_STRIDES = (8, 16, 32)
 
 
-def resnet10_narrow(**options: Any) -> nn.Module:
+def resnet10_narrow(**options: Any) -> ResNet:
     """`resnet10t` at half the width: stages of 32, 64, 128 and 256 channels, 1.2 M weights."""
     return ResNet(
-        BasicBlock,
+        BasicBlock,  # type: ignore[arg-type]  # timm means the class, its annotation an instance
         (1, 1, 1, 1),
         stem_width=16,
         stem_type="deep_tiered",
@@ -29,8 +29,9 @@ def resnet10_narrow(**options: Any) -> nn.Module:
     )
 
 
-def create_cnn(spec: EncoderSpec, **options: Any) -> nn.Module:
+def create_cnn(spec: EncoderSpec, **options: Any) -> Any:
     """The timm network of `spec`, without its classifier."""
+    model: Any
     if spec.name == "resnet10_narrow":
         model = resnet10_narrow(num_classes=0, **options)
     else:
@@ -40,23 +41,23 @@ def create_cnn(spec: EncoderSpec, **options: Any) -> nn.Module:
     return model
 
 
-def has_small_stem(model: nn.Module) -> bool:
+def has_small_stem(model: Any) -> bool:
     return isinstance(model, ResNet)
 
 
-def shrink_stem(model: nn.Module, name: str) -> None:
+def shrink_stem(model: Any, name: str) -> None:
     """One 3x3 convolution of stride 2 in place of stem and max-pooling, for pictures of 32-64 px.
 
     SimCLR's CIFAR-10 stem (arXiv:2002.05709, B.9) has stride 1; stride 2 costs a quarter of that.
     """
-    if not isinstance(model, ResNet):
+    if not has_small_stem(model):
         raise UsageError(
             f"--stem small: known for ResNets and ViTs, got {name!r}; use --stem timm, "
             "or a resnet such as resnet10t"
         )
-    width = model.bn1.num_features
-    model.conv1 = nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    stem = nn.Conv2d(3, model.bn1.num_features, 3, stride=2, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    model.conv1 = stem
     model.maxpool = nn.Identity()
 
 
@@ -67,7 +68,7 @@ class CnnEncoder(Encoder):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__(spec)
-        self.model: Any = create_cnn(spec)
+        self.model = create_cnn(spec)
         self.dim = int(getattr(self.model, "head_hidden_size", self.model.num_features))
         info = self.model.feature_info
         info = info if isinstance(info, list) else info.info

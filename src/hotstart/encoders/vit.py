@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
 from hotstart.errors import UsageError
@@ -15,7 +15,7 @@ from hotstart.errors import UsageError
 MAX_STAGES = 6
 
 
-def create_vit(spec: EncoderSpec) -> nn.Module:
+def create_vit(spec: EncoderSpec) -> Any:
     """The timm network of `spec`, without its classifier, open to any picture size.
 
     The small stem cuts the picture into 8 x 8 patches, whatever its size.
@@ -28,8 +28,7 @@ def create_vit(spec: EncoderSpec) -> nn.Module:
         return VisionTransformer(
             embed_dim=192, depth=6, num_heads=3, global_pool="avg", fc_norm=False, **options
         )
-    model: nn.Module = timm.create_model(spec.name, **options)
-    return model
+    return timm.create_model(spec.name, **options)
 
 
 class VitEncoder(Encoder):
@@ -39,7 +38,7 @@ class VitEncoder(Encoder):
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__(spec)
-        self.model: Any = create_vit(spec)
+        self.model = create_vit(spec)
         self.dim = int(self.model.num_features)
         depth = len(self.model.blocks)
         count = min(depth, MAX_STAGES)

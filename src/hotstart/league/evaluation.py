@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream import Outcome, classify, recalibrate_batchnorm
+from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.pretraining import material_of, pretext_record, run_hash
@@ -27,7 +27,6 @@ from hotstart.training import folder as files
 from hotstart.training.train import build_task, heldout_batches
 
 PREDICTIONS = "predictions"
-Say = Callable[[str], None] | None
 
 
 def evaluate_subject(
@@ -42,7 +41,7 @@ def evaluate_subject(
     controls: bool,
     stages: bool,
     accelerator: str,
-    listener: Say = None,
+    listener: Progress | None = None,
 ) -> list[Record]:
     """Records of `subject` (then of its controls), each written as soon as it is known."""
     if split == "test" and subject.run is not None:

@@ -16,7 +16,8 @@ def gather(rows: Tensor) -> Tensor:
     """
     if not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 1:
         return rows
-    return torch.cat(torch.distributed.nn.functional.all_gather(rows.contiguous()))
+    everyone = torch.distributed.nn.functional.all_gather(rows.contiguous())
+    return torch.cat(everyone)
 
 
 def rank() -> int:

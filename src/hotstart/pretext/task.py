@@ -193,7 +193,8 @@ class PretextTask(nn.Module, ABC):
 
 def batch_rows(batch: Batch) -> int:
     """Rows of a batch, whatever its keys."""
-    return len(next(iter(batch.values())))  # type: ignore[call-overload, no-any-return]
+    first: Any = next(iter(batch.values()))
+    return len(first)
 
 
 def to_uint8(images: Tensor) -> list[npt.NDArray[np.uint8]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ class Loop:
         self.epoch_plan = Epoch()
         self._saved_at = self._mark = time.perf_counter()
 
-    def run(self, stop: int | None = None) -> Iterator[int]:
+    def run(self, stop: int | None = None) -> Generator[int, None, None]:
         """Train to `stop` (default: the end); yields the number of steps done after each one."""
         stop = self.plan.total_steps if stop is None else stop
         self.module.train()
@@ -220,6 +220,7 @@ class Loop:
         padded = torch.zeros(share, own.shape[1])
         padded[: len(own)] = own
         everyone = self.fabric.all_gather(padded.to(self.fabric.device))
+        assert isinstance(everyone, Tensor)
         return everyone.reshape(-1, own.shape[1])[: self.items].cpu()
 
     @torch.no_grad()

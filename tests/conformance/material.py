@@ -1,0 +1,126 @@
+"""Pictures, tasks and loops in the size that a conformance check needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from hotstart.config import PretrainSettings
+from hotstart.data import open_dataset
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, Pictures
+from hotstart.pretext.registry import task_class
+from hotstart.pretext.task import PretextTask, Progress, Step
+from hotstart.training.log import Log
+from hotstart.training.loop import Loop, Material, Plan
+from hotstart.training.optimisers import build_optimiser
+from hotstart.training.train import build_task
+
+SIZE = 32
+ENCODERS = {"cnn": "resnet10_narrow", "vit": "vit_tiny_depth6"}
+
+
+def settings_for(task: str, batch_size: int, **changes: Any) -> PretrainSettings:
+    """Settings of a small run of `task`."""
+    kind = "cnn" if "cnn" in task_class(task).accepts else "vit"
+    values: dict[str, Any] = {
+        "data": "test",
+        "task": task,
+        "encoder": ENCODERS[kind],
+        "size": SIZE,
+        "stem": "small",
+        "batch_size": batch_size,
+        **changes,
+    }
+    return PretrainSettings(**values)
+
+
+def material_from(folder: Path) -> Material:
+    """The class folder of the fixtures, all but 40 pictures for training."""
+    dataset = open_dataset(str(folder), size=SIZE)
+    items = np.arange(len(dataset))
+    return Material(dataset, items[:-40], items[-40:])
+
+
+def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:
+    """A fresh task."""
+    return build_task(settings_for(task, batch_size, **changes), material, total_steps=100)
+
+
+def first_batch(task: PretextTask, material: Material, rows: int) -> Batch:
+    """The first pictures, with the keys that the task asks for and no others."""
+    return material.dataset.batch(material.train[:rows], tuple(task.needs))
+
+
+def play(task: PretextTask, views: dict[str, torch.Tensor], player: str, step: int = 0) -> Step:
+    """One forward pass."""
+    result = task(views, Progress(step, 100), player)
+    assert isinstance(result, Step)
+    return result
+
+
+def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) -> list[Step]:
+    """Train on `batches(step)`, a function to views, without the loop's schedule."""
+    players = task.players()
+    changes = {} if rate is None else {"name": "adamw", "learning_rate": rate}
+    optimisers = {
+        name: build_optimiser(p.parameters, p.optimiser.model_copy(update=changes), 256)
+        for name, p in players.items()
+    }
+    task.train()
+    history = []
+    for step in range(steps):
+        views = batches(step)
+        for name, optimiser in optimisers.items():
+            for other, player in players.items():
+                for weight in player.parameters:
+                    weight.requires_grad_(other == name)
+            result = play(task, views, name, step)
+            optimiser.zero_grad()
+            result.loss.backward()
+            optimiser.step()
+            history.append(result)
+        task.after_step(result, Progress(step, steps))
+    return history
+
+
+def make_loop(task: str, material: Material, folder: Path | None, total_steps: int) -> Loop:
+    """A loop over `material` on the CPU."""
+    settings = settings_for(task, 32)
+    plan = Plan(0, 32, total_steps, 1e9, None if folder is None else folder / "checkpoint")
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Loop(build_task(settings, material, total_steps), material, plan, fabric, Log(None))
+
+
+def noise_pictures(count: int, seed: int) -> Pictures:
+    """Pictures of noise alone: no content that a pseudo-label could depend on."""
+    rng = np.random.default_rng(seed)
+    return Pictures.from_arrays(list(rng.integers(0, 256, (count, 40, 40, 3), dtype=np.uint8)))
+
+
+def draws(step: int, rows: int, start: int = 0, stop: int | None = None) -> Draws:
+    """The draws of one step."""
+    return Draws(0, step, total=rows, start=start, stop=stop)
+
+
+def with_image(batch: Batch, pictures: Pictures) -> Batch:
+    """The batch with other pictures in it."""
+    changed = dict(batch)
+    changed["image"] = pictures
+    return changed  # type: ignore[return-value]
+
+
+def same_state(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    """Bit for bit."""
+    mine, other = a.state_dict(), b.state_dict()
+    return set(mine) == set(other) and all(torch.equal(mine[k], other[k]) for k in mine)
+
+
+def only(material: Material, rows: int) -> Material:
+    """The first `rows` pictures for training."""
+    return replace(material, train=material.train[:rows])
