@@ -19,8 +19,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,7 @@ def open_cache(
                 cached = _open(entry, source, size, budget)
                 if cached is None:
                     _build(entry, source, size, budget, progress)
+                    source.release()
                     cached = _open(entry, source, size, budget)
     except OSError as error:
         raise DataError(
@@ -121,7 +123,7 @@ def _open(entry: Path, source: Source, size: int, budget: int) -> Cached | None:
         whole = not meta["kept"] or pixels.stat().st_size == meta["pixel_bytes"]
     except (FileNotFoundError, ValueError, KeyError):
         return None
-    if not whole or (not meta["kept"] and meta["pixel_bytes"] <= budget):
+    if not whole or (not meta["kept"] and meta["needed_bytes"] <= budget):
         return None
     store: Store
     if meta["kept"] and meta["pictures"]:
@@ -144,10 +146,10 @@ def _only_one(place: Path) -> Iterator[None]:
 
 def _build(entry: Path, source: Source, size: int, budget: int, progress: Progress | None) -> None:
     short_side = kept_short_side(size)
-    keep = _estimate(source, short_side) <= budget
+    needed = _estimate(source, short_side)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
     try:
-        _fill(building, source, short_side, keep, progress)
+        _fill(building, source, short_side, needed, budget, progress)
         for (
             old
         ) in entry.parent.iterdir():  # earlier states of the data, and builds that were killed
@@ -163,14 +165,20 @@ def _build(entry: Path, source: Source, size: int, budget: int, progress: Progre
 
 
 def _fill(
-    building: Path, source: Source, short_side: int, keep: bool, progress: Progress | None
+    building: Path,
+    source: Source,
+    short_side: int,
+    needed: int,
+    budget: int,
+    progress: Progress | None,
 ) -> None:
     rows: list[npt.NDArray[np.int32]] = []
     hashes: list[npt.NDArray[np.uint64]] = []
     shapes: list[npt.NDArray[np.int32]] = []
     problems: list[tuple[str, str]] = []
     pixel_bytes = done = 0
-    with (building / "pixels.bin").open("wb") as file:
+    keep = needed <= budget
+    with (building / "pixels.bin").open("wb", buffering=0) as file:
         for part in _in_order(source, short_side):
             rows.append(np.array(part.rows, np.int32))
             hashes.append(np.array(part.hashes, np.uint64))
@@ -196,15 +204,19 @@ def _fill(
         "kept": keep,
         "pictures": len(all_shapes),
         "pixel_bytes": pixel_bytes,
+        # Without pixels: worth another try once the budget is larger than the one that failed.
+        "needed_bytes": max(needed, pixel_bytes, budget + 1),
         "problems": problems,
     }
     (building / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _write(file: BinaryIO, pictures: list[npt.NDArray[np.uint8]]) -> bool:
+def _write(file: FileIO | BytesIO, pictures: list[npt.NDArray[np.uint8]]) -> bool:
     """Append pictures; False, and the file emptied, when the disk is full."""
+    left = memoryview(b"".join([picture.tobytes() for picture in pictures]))
     try:
-        file.write(b"".join([picture.tobytes() for picture in pictures]))
+        while left:
+            left = left[file.write(left) :]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +9,11 @@ import numpy.typing as npt
 
 from hotstart.data.index import SUFFIXES, Index, walk
 from hotstart.data.quarantine import printable
-from hotstart.data.source import FileSource, Found, absolute
-from hotstart.data.splits import SPLITS
+from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
+from hotstart.data.splits import SPLIT_NAMES, SPLITS
 from hotstart.errors import DataError, UsageError
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Names that folders and tables use for splits, and ours for them."""
-
 ALLOWED = (
     "DATA is a folder of pictures (at any depth, or one folder for each class, or train/ with "
     "test/ or val/), a .csv or .parquet table of paths, a torchvision name or digits:"
@@ -144,25 +131,3 @@ def _classes(
         np.int32,
     )
     return of_folder[index.folder], tuple(printable(name) for name in ordered), ()
-
-
-def groups_of_paths(index: Index, pattern: str) -> npt.NDArray[np.int64]:
-    """Int64 (N,) group of each picture by a regular expression on its relative path.
-
-    Raises `UsageError` for an expression that is not one, or that matches no path.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"group={pattern!r} is not a regular expression: {error}") from None
-    codes: dict[str, int] = {}
-    groups = np.empty(len(index), np.int64)
-    for i, path in enumerate(index.relatives()):
-        match = expression.search(path)
-        name = None if match is None else match.group(1 if expression.groups else 0)
-        # A picture without a match is its own group, numbered from above the named ones.
-        groups[i] = len(index) + i if name is None else codes.setdefault(name, len(codes))
-    if not codes:
-        example = next(index.relatives())
-        raise UsageError(f"group={pattern!r} matches none of {len(index)} paths, such as {example}")
-    return groups

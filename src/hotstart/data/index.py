@@ -242,31 +242,34 @@ def _add_sorted(
     found.counts.append(len(stops))
 
 
-def index_of_paths(root: Path, paths: Sequence[bytes]) -> Index:
-    """Index of existing files in the order given; relative paths count from `root`.
+def index_of_paths(root: Path, paths: Sequence[bytes]) -> tuple[Index, npt.NDArray[np.int64]]:
+    """Index of the files at `paths` that exist, in the order given, and their positions there.
 
-    Raises `OSError` when one of them does not exist.
+    Relative paths count from `root`.
     """
     folders: dict[bytes, int] = {}
-    folder = np.empty(len(paths), np.uint32)
-    lengths = np.empty(len(paths), np.int64)
-    sizes = np.empty(len(paths), np.int64)
-    changed = np.empty(len(paths), np.int64)
+    folder, lengths, sizes, changed, there = (array("q") for _ in range(5))
     names = bytearray()
     base = os.fsencode(root)
     for i, path in enumerate(paths):
+        try:
+            status = os.stat(joined(base, path))  # noqa: PTH116 - the path is bytes
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            continue
         head, name = os.path.split(path)
-        folder[i] = folders.setdefault(head, len(folders))
+        there.append(i)
+        folder.append(folders.setdefault(head, len(folders)))
         names += name
-        lengths[i] = len(name)
-        status = os.stat(joined(base, path))  # noqa: PTH116 - the path is bytes
-        sizes[i], changed[i] = status.st_size, status.st_mtime_ns
-    return Index(
+        lengths.append(len(name))
+        sizes.append(status.st_size)
+        changed.append(status.st_mtime_ns)
+    index = Index(
         root=root,
         folders=tuple(folders),
-        folder=folder,
+        folder=np.array(folder, np.uint32),
         names=np.frombuffer(bytes(names), dtype=np.uint8),
-        ends=lengths.cumsum(),
-        sizes=sizes,
-        changed=changed,
+        ends=np.array(lengths, np.int64).cumsum(),
+        sizes=np.array(sizes, np.int64),
+        changed=np.array(changed, np.int64),
     )
+    return index, np.array(there, np.int64)

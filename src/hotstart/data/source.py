@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -11,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hotstart.data.decode import decode, shrink
+from hotstart.data.decode import decode, measure, shrink
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index
 from hotstart.data.quarantine import Quarantined, printable
+from hotstart.errors import UsageError
 
 Array = npt.NDArray[np.uint8]
 
@@ -42,6 +45,9 @@ class Source(ABC):
     def peek(self, i: int) -> tuple[int, int]:
         """Width and height in pixels, from as little as can be read. Raises `Unreadable`."""
 
+    def release(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of what was loaded; it is loaded again when needed."""
+
 
 class FileSource(Source):
     """Picture files of an index."""
@@ -62,8 +68,6 @@ class FileSource(Source):
         return content_hash(data), decode(data, short_side)
 
     def peek(self, i: int) -> tuple[int, int]:
-        from hotstart.data.decode import measure
-
         return measure(self._bytes(i))
 
     def _bytes(self, i: int) -> bytes:
@@ -77,36 +81,46 @@ class FileSource(Source):
 class ArraySource(Source):
     """Pictures of one library data set; `load` makes them when they are first asked for.
 
-    load() -> uint8 (N, H, W, 3), or (N, H, W) grey
+    load() -> uint8 of `shape`: (N, H, W, 3), or (N, H, W) grey
     """
 
     def __init__(
-        self, origin: str, fingerprint: str, count: int, load: Callable[[], Array]
+        self,
+        name: str,
+        fingerprint: str,
+        shape: tuple[int, ...],
+        load: Callable[[], Array],
+        origin: str | None = None,
     ) -> None:
-        self.origin = origin
+        self.name = name
+        self.origin = name if origin is None else origin
         self.fingerprint = fingerprint
-        self.count = count
+        self.shape = shape
         self._load = load
+        self._lock = threading.Lock()
         self._pictures: Array | None = None
 
     def __len__(self) -> int:
-        return self.count
+        return self.shape[0]
 
     def path(self, i: int) -> str:
-        return f"{self.origin}/{i:06d}"
+        return f"{self.name.rstrip(':')}/{i:06d}"
 
     def read(self, i: int, short_side: int) -> tuple[int, Array]:
         picture = self._picture(i)
         return content_hash(picture.tobytes()), shrink(picture, short_side)
 
     def peek(self, i: int) -> tuple[int, int]:
-        height, width = self._picture(i).shape[:2]
-        return width, height
+        return self.shape[2], self.shape[1]
+
+    def release(self) -> None:
+        self._pictures = None
 
     def _picture(self, i: int) -> Array:
-        if self._pictures is None:
-            self._pictures = self._load()
-        picture = self._pictures[i]
+        with self._lock:
+            if self._pictures is None:
+                self._pictures = self._load()
+            picture = self._pictures[i]
         return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
@@ -140,3 +154,25 @@ class Found:
 def absolute(path: Path) -> str:
     """Where a path leads, as text that stays the same from any working directory."""
     return str(path.resolve())
+
+
+def groups_of_paths(index: Index, pattern: str) -> npt.NDArray[np.int64]:
+    """Int64 (N,) group of each picture by a regular expression on its relative path.
+
+    Raises `UsageError` for an expression that is not one, or that matches no path.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"group={pattern!r} is not a regular expression: {error}") from None
+    codes: dict[str, int] = {}
+    groups = np.empty(len(index), np.int64)
+    for i, path in enumerate(index.relatives()):
+        match = expression.search(path)
+        name = None if match is None else match.group(1 if expression.groups else 0)
+        # A picture without a match is its own group, numbered from above the named ones.
+        groups[i] = len(index) + i if name is None else codes.setdefault(name, len(codes))
+    if not codes:
+        example = next(index.relatives())
+        raise UsageError(f"group={pattern!r} matches none of {len(index)} paths, such as {example}")
+    return groups

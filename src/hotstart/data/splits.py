@@ -13,6 +13,17 @@ import numpy.typing as npt
 
 SPLITS = ("train", "val", "test")
 TRAIN, VAL, TEST = range(3)
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Names that folders and tables use for splits, and ours for them."""
 
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
