@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Collection, Iterator
@@ -111,11 +112,12 @@ class _Prefetch:
     def close(self) -> None:
         self.stopped.set()
         while self.thread.is_alive():
-            # The thread may be waiting for room; so may a consumer for a batch that never comes.
-            try:
+            try:  # the thread may be waiting for room
                 self.ready.get_nowait()
             except queue.Empty:
                 self.thread.join(0.01)
+        with contextlib.suppress(queue.Full):
+            self.ready.put_nowait(None)  # wakes whoever waits for a batch that never comes
 
     def _fetch(self) -> None:
         loader = self.loader
