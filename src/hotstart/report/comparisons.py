@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hotstart.report.charts import Chart, Line, Style
-from hotstart.report.headline import PREFERRED, main_question, ranking
+from hotstart.report.headline import main_question, ranking
 from hotstart.report.standings import Arena, Cell, Standings
 from hotstart.report.table import Names, Styles, arena_unit, columns_of, label_count
-from hotstart.report.words import is_fraction, number, protocol, share
+from hotstart.report.words import heading, is_fraction, number, protocol, share
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Picture:
 def gain_pictures(
     standings: Standings, arena: Arena, names: Names, styles: Styles
 ) -> list[Picture]:
-    """Control to contender on one scale, with most labels and with fewest."""
+    """Control to contender on one scale, with most labels and with fewest; [] for one alone."""
     main = main_question(standings, arena)
     same = [q for q in columns_of(standings, arena) if q.protocol == main.protocol]
     asked = list(dict.fromkeys([main, *same[:1]]))
     ranked = {q: ranking(standings, arena, q) for q in asked}
+    if len(ranked[main]) < 2:
+        return []
     values = [v for pairs in ranked.values() for _, cell in pairs for _, v in cell.replicates]
     low, high, ticks = scale(values)
 
@@ -67,8 +70,9 @@ def gain_pictures(
         known = label_count(standings, arena, q)
         labels = "all labels" if q.labels == 1 else f"{share(q.labels)} of the labels"
         title = f"{protocol(q.protocol)}, {labels}" + (f" ({known})" if known else "")
-        marks = [(place(tick), number(tick, arena.metric)) for tick in ticks]
-        pictures.append(Picture(title[0].upper() + title[1:], bars, marks))
+        percent = is_fraction(arena.metric)
+        marks = [(place(tick), f"{100 * tick if percent else tick:.4g}") for tick in ticks]
+        pictures.append(Picture(heading(title), bars, marks))
     return pictures
 
 
@@ -76,31 +80,28 @@ def scale(values: Sequence[float]) -> tuple[float, float, list[float]]:
     """Round ends and some ticks around `values`: low, high, ticks."""
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1.0
-    step = next(s * 10.0**e for e in range(-6, 9) for s in (1, 2, 5) if span / (s * 10.0**e) <= 4)
-    first, last = int(low / step - 0.15), int(high / step + 1.15)
-    if low < 0:
-        first -= 1
+    step = next(s * 10.0**e for e in range(-6, 9) for s in (1, 2, 5) if span / (s * 10.0**e) <= 5)
+    first, last = math.floor(low / step - 0.1), math.ceil(high / step + 0.1)
     ticks = [k * step for k in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
 
 
 def label_charts(standings: Standings, arena: Arena, names: Names, styles: Styles) -> list[Chart]:
     """Value against number of labels, one chart a protocol that was measured at two or more."""
+    table = standings.arenas[arena]
     questions = columns_of(standings, arena)
     charts = []
-    for name in dict.fromkeys(q.protocol for q in questions):
-        asked = [q for q in questions if q.protocol == name]
+    for way in dict.fromkeys(q.protocol for q in questions):
+        asked = [q for q in questions if q.protocol == way]
         if len(asked) < 2:
             continue
         lines = [
-            _line(
-                names[who], styles[who], arena, [(q.labels, cells[q]) for q in asked if q in cells]
-            )
-            for who, cells in standings.arenas[arena].items()
-            if any(q in cells for q in asked)
+            _line(name, styles[who], arena, [(q.labels, table[who][q]) for q in known])
+            for who, name in names.items()
+            if (known := [q for q in asked if q in table.get(who, {})])
         ]
         ticks = [(q.labels, share(q.labels)) for q in asked]
-        charts.append(_chart(protocol(name), "share of the labels", "log", arena, lines, ticks))
+        charts.append(_chart(protocol(way), "share of the labels", "log", arena, lines, ticks))
     return charts
 
 
@@ -109,11 +110,12 @@ def stage_charts(standings: Standings, arena: Arena, names: Names, styles: Style
     table = standings.arenas[arena]
     asked = {q for cells in table.values() for q in cells}
     charts = []
-    for name in sorted({q.protocol for q in asked if q.stage != "last"}, key=PREFERRED.index):
+    for name in sorted({q.protocol for q in asked if q.stage != "last"}):
         shares = {q.labels for q in asked if q.protocol == name and q.stage != "last"}
         for labels in sorted(shares, reverse=True):
             lines = []
-            for who, cells in table.items():
+            for who in names:
+                cells = table.get(who, {})
                 points = sorted(
                     (q for q in cells if q.protocol == name and q.labels == labels),
                     key=lambda q: (q.stage == "last", str(q.stage).zfill(4)),
@@ -147,6 +149,7 @@ def _chart(
     lines: list[Line],
     ticks: list[tuple[float, str]],
 ) -> Chart:
-    head = title[0].upper() + title[1:]
     percent = is_fraction(arena.metric)
-    return Chart(f"{head}: {arena_unit(arena)}", x_title, x_kind, percent, lines, x_ticks=ticks)
+    return Chart(
+        f"{heading(title)}: {arena_unit(arena)}", x_title, x_kind, percent, lines, x_ticks=ticks
+    )

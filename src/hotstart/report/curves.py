@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hotstart.report.charts import Chart, Line, Style
 from hotstart.report.runs import Run
 from hotstart.report.standings import Contender, Standings
-from hotstart.report.words import count, is_fraction, metric_name, plural, seconds, size
+from hotstart.report.words import (
+    MISSING,
+    count,
+    heading,
+    is_fraction,
+    metric_name,
+    plural,
+    seconds,
+    size,
+)
 
 
 @dataclass(frozen=True)
@@ -27,15 +36,15 @@ class Training:
 def trainings(
     standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
 ) -> list[Training]:
-    """In the order of `names`; experiments without a log are left out."""
+    """In the order of `names`, of those with a log; `random` learns nothing, so it has no curve."""
     found = []
     for who, name in names.items():
         runs = [run for run in standings.runs.get(who, []) if run.log]
-        if not runs:
+        if not runs or who.role == "random":
             continue
         charts = _charts(runs, styles[who])
-        notes = [note for run in runs for note in _progress(run, len(runs) > 1)]
-        notes += _health(runs)
+        progress = [note for run in runs for note in _progress(run, len(runs) > 1)]
+        notes = [*_together(runs), *progress, *_health(runs)]
         alarms = [alarm for run in runs for alarm in _alarms(run, len(runs) > 1)]
         found.append(Training(name, styles[who].tone, charts, notes, alarms))
     return found
@@ -106,25 +115,39 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _together(runs: Sequence[Run]) -> list[str]:
+    """Steps, time, speed and memory of the finished runs, in one sentence."""
+    ends = [run.events("end")[-1] for run in runs if run.events("end")]
+    if not ends:
+        return []
+    rates = [e["images"] / e["seconds"] for e in ends if e.get("images") and e.get("seconds")]
+    parts = [
+        _range([e.get("steps") for e in ends], count) + " steps",
+        _range([e.get("seconds") for e in ends], seconds),
+        _range(rates, count) + " pictures/s" if rates else "",
+        _range([e.get("peak_memory_bytes") for e in ends], size) + " of memory at most",
+    ]
+    whose = f"{len(ends)} runs: " if len(ends) > 1 else ""
+    return [whose + ", ".join(part for part in parts if not part.startswith(MISSING)) + "."]
+
+
+def _range(values: Sequence[Any], show: Callable[[float | None], str]) -> str:
+    """`61 s`, or `61 s to 63 s`; a dash where nothing is known."""
+    known = [float(value) for value in values if _number(value)]
+    ends = dict.fromkeys(show(value) for value in (min(known), max(known))) if known else [MISSING]
+    return " to ".join(ends)
+
+
 def _progress(run: Run, several: bool) -> list[str]:
-    """How far the run came, how fast, and from where it was taken up again."""
+    """How far an unfinished run came, where it was taken up again, what it looked at."""
     who = f"{run.name}: " if several else ""
-    starts, steps, ends = run.events("start"), run.events("step"), run.events("end")
+    starts, steps = run.events("start"), run.events("step")
     planned = starts[-1].get("total_steps") if starts else None
     said = []
-    if ends:
-        end = ends[-1]
-        images, spent = end.get("images"), end.get("seconds")
-        rate = f" ({count(images / spent)} pictures/s)" if images and spent else ""
-        peak = end.get("peak_memory_bytes")
-        memory = f", {size(peak)} of memory at most" if _number(peak) else ""
-        said.append(
-            f"{who}{plural(end.get('steps') or 0, 'step')} in {seconds(spent)}{rate}{memory}."
-        )
-    elif steps:
+    if steps and not run.events("end"):
         of = f" of {count(planned)}" if planned else ""
         said.append(f"{who}not finished: the log ends at step {count(steps[-1].get('step'))}{of}.")
-    else:
+    elif not steps:
         said.append(f"{who}no step logged yet.")
     for event in run.events("resume"):
         said.append(f"{who}resumed at step {count(event.get('resumed_at'))}.")
@@ -134,7 +157,7 @@ def _progress(run: Run, several: bool) -> list[str]:
         said.append(
             f"{who}the test split of {data} was read {plural(times, 'time')} (seed {seed})."
         )
-    return said
+    return said if several else [heading(sentence) for sentence in said]
 
 
 def _alarms(run: Run, several: bool) -> list[str]:
@@ -145,14 +168,10 @@ def _alarms(run: Run, several: bool) -> list[str]:
     who = f"{run.name}, " if several else ""
     first, last = found[0], found[-1]
     told = f"{who}step {count(first.get('step'))}: {first.get('message', '')}"
-    if len(found) == 1:
-        return [told]
-    times = plural(len(found) - 1, "later check")
-    return [
-        told,
-        f"{who}and at {times}, the last at step {count(last.get('step'))}: "
-        f"{last.get('message', '')}",
-    ]
+    if len(found) > 1:
+        times = plural(len(found) - 1, "later check")
+        told += f" Seen again at {times}, the last at step {count(last.get('step'))}."
+    return [told if several else heading(told)]
 
 
 def _health(runs: Sequence[Run]) -> list[str]:

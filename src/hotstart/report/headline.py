@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hotstart.report.standings import Arena, Cell, Contender, Question, Standings
 from hotstart.report.words import (
@@ -29,6 +29,8 @@ class Headline:
 
     title: str
     lead: list[str]
+    terms: list[str] = field(default_factory=list)
+    """What was measured, at what cost."""
 
 
 def main_arena(standings: Standings) -> Arena | None:
@@ -98,12 +100,12 @@ def write_headline(standings: Standings, names: dict[Contender, str]) -> Headlin
         verb = "wins" if rivals else "helps"
         margin = f"{difference(gain.mean, arena.metric)} above {names[gain.baseline]}"
         title = f"{name} {verb}: {value} {where}, {margin}"
-    lead = [_terms(arena, question, cell)]
-    lead += _runner_up(arena, cell, rivals, names)
-    lead += _few_labels(standings, arena, question, winner, names)
-    lead += _cost(standings, winner, name)
-    lead.append(_certainty(standings, arena, question, winner, cell))
-    return Headline(title, lead)
+    lead = [
+        *_few_labels(standings, arena, question, winner, names),
+        *_runner_up(arena, cell, rivals, names),
+        _certainty(standings, arena, question, winner, cell),
+    ]
+    return Headline(title, lead, [_terms(arena, question, cell), *_cost(standings, winner, name)])
 
 
 def _terms(arena: Arena, question: Question, cell: Cell) -> str:
@@ -125,7 +127,7 @@ def _runner_up(
     second, other = rivals[0]
     gap = cell.mean - other.mean
     told = (
-        f"{names[second]} comes next with {quantity(other.mean, arena.metric)}, "
+        f"Next comes {names[second]} with {quantity(other.mean, arena.metric)}, "
         f"{difference(gap, arena.metric)} behind"
     )
     spread = max(cell.deviation or 0.0, other.deviation or 0.0)
@@ -210,10 +212,8 @@ def _controls_alone(
     others = sorted({names[who] for who in standings.contenders if who.role == "task"})
     value = quantity(cell.mean, arena.metric)
     title = f"Controls alone so far: {names[best]} reaches {value} {where}"
-    lead = [_terms(arena, question, cell)]
-    if others:
-        lead.append(f"No downstream record of {listing(others)} yet.")
-    return Headline(title, lead)
+    lead = [f"No downstream record of {listing(others)} yet."] if others else []
+    return Headline(title, lead, [_terms(arena, question, cell)])
 
 
 def _without_downstream(standings: Standings, names: dict[Contender, str]) -> Headline:
@@ -233,7 +233,7 @@ def _without_downstream(standings: Standings, names: dict[Contender, str]) -> He
             others = len(standings.pretext) - 1
             told = plural(others, "more task was", "more tasks were")
             more = [f"{told} trained."] if others else []
-            return Headline(title, [*more, advice, *_cost(standings, who, names[who])])
+            return Headline(title, [*more, advice], _cost(standings, who, names[who]))
     tasks = [names[who] for who in standings.contenders]
     if not tasks:
         return Headline("Nothing was measured yet", ["The folder holds no readable record."])

@@ -35,6 +35,11 @@ class Section:
     title: str
     content: Any
 
+    @property
+    def short(self) -> str:
+        """One word for the list of sections."""
+        return self.id.capitalize()
+
 
 def write_report(folder: Path) -> Path:
     """Write `report.html`, one self-contained page, into `folder`; returns its path.
@@ -72,19 +77,19 @@ def render(name: str, runs: Sequence[Run]) -> str:
         charts.append(chart)
         return len(charts) - 1
 
-    sections = [
-        Section("league", "League table", table.tables(standings, names, styles)),
-        Section(
-            "labels",
-            "How many labels it takes",
-            comparisons.label_charts(standings, arena, names, styles) if arena else [],
-        ),
-        Section(
-            "stages",
-            "Where in the encoder the knowledge sits",
-            comparisons.stage_charts(standings, arena, names, styles) if arena else [],
-        ),
-        Section("pretext", "The tasks' own scores", pretext_rows(standings, names, styles)),
+    sections = [Section("league", "League table", table.tables(standings, names, styles))]
+    if arena is not None:
+        told = (standings, arena, names, styles)
+        sections += [
+            Section("labels", "How many labels it takes", comparisons.label_charts(*told)),
+            Section(
+                "stages",
+                "Where in the encoder the knowledge sits",
+                comparisons.stage_charts(*told),
+            ),
+        ]
+    sections += [
+        Section("scores", "The tasks' own scores", pretext_rows(standings, names, styles)),
         Section("training", "Training", trainings(standings, names, styles)),
         Section("pictures", "What each task sees", _sheets(standings, names)),
         Section("files", "Files put aside", provenance.quarantines_of(runs)),
@@ -155,7 +160,10 @@ def _date(runs: Sequence[Run]) -> str:
     """The day of the last event logged: the page of one folder is always the same page."""
     times = [event.get("time") for run in runs for event in run.log]
     known = [time for time in times if isinstance(time, int | float)]
-    return f"{datetime.fromtimestamp(max(known), UTC):%-d %B %Y}" if known else ""
+    if not known:
+        return ""
+    last = datetime.fromtimestamp(max(known), UTC)
+    return f"{last.day} {last:%B %Y}"
 
 
 def _sheets(

@@ -26,7 +26,7 @@ class PretextRow:
 def pretext_rows(
     standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
 ) -> list[PretextRow]:
-    """In the order of `names`. Values of different tasks answer different questions."""
+    """In the order of `names`; `random` was asked nothing. Values of two tasks do not compare."""
     return [
         PretextRow(
             names[who],
@@ -39,5 +39,6 @@ def pretext_rows(
             count(cell.n),
         )
         for who in names
+        if who.role != "random"
         for arena, cell in standings.pretext.get(who, {}).items()
     ]

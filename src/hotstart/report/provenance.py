@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hotstart.report.runs import Run
 from hotstart.report.words import MISSING
@@ -22,21 +23,34 @@ class Settings:
 
 
 def settings_of(runs: Sequence[Run]) -> Settings:
-    told = [run for run in runs if run.settings]
-    keys = list(dict.fromkeys(key for run in told for key in run.settings))
+    """`task.name` settings of runs of different tasks stand together in one column."""
+    told = [(run.name, dict(run.settings)) for run in runs if run.settings]
+    if len({run.task for run in runs}) > 1:
+        told = [(name, _one_column(settings)) for name, settings in told]
+    keys = list(dict.fromkeys(key for _, settings in told for key in settings))
     shared, differing = [], []
     for key in keys:
-        values = {str(run.settings.get(key, "")) for run in told}
+        values = {str(settings.get(key, MISSING)) for _, settings in told}
         if len(values) == 1:
             shared.append((key, values.pop()))
         else:
             differing.append(key)
     rows = [
-        (run.name, [str(run.settings.get(key, MISSING)) for key in differing])
-        for run in told
+        (name, [str(settings.get(key, MISSING)) for key in differing])
+        for name, settings in told
         if differing
     ]
     return Settings(shared, differing, rows)
+
+
+def _one_column(settings: dict[str, Any]) -> dict[str, Any]:
+    """`rotation.all_four: True` as part of `task settings: all_four True`."""
+    own = {key: value for key, value in settings.items() if "." in key}
+    if not own:
+        return settings
+    words = ", ".join(f"{key.partition('.')[2]} {value}" for key, value in own.items())
+    rest = {key: value for key, value in settings.items() if key not in own}
+    return {**rest, "task settings": words}
 
 
 def versions_of(runs: Sequence[Run]) -> list[tuple[str, str]]:

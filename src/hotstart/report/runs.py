@@ -175,10 +175,11 @@ def _without_repeats(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a run resumed from a checkpoint did again replaces what it had done after it."""
     kept: list[dict[str, Any]] = []
     for event in events:
-        if event.get("kind") == "resume":
-            first = event.get("resumed_at", 0)
-            kept = [e for e in kept if "step" not in e or e["step"] < first]
-        kept.append(event)
+        first = event.get("resumed_at")
+        if event.get("kind") == "resume" and _is_number(first):
+            kept = [old for old in kept if "step" not in old or old["step"] < first]
+        if "step" not in event or _is_number(event["step"]):
+            kept.append(event)
     return kept
 
 

@@ -197,8 +197,10 @@ def _add(standings: Standings, run: Run, record: Record, names: dict[str, str]) 
         labels = 1.0 if record.labels is None else record.labels
         table = standings.arenas.setdefault(arena, {}).setdefault(who, {})
         table.setdefault(Question(protocol, labels, stage), Cell()).add(record)
-    if who.role != "scratch" and who not in standings.budgets and record.budget:
-        standings.budgets[who] = [record.budget]
+    if who.role != "scratch" and who not in standings.runs and record.budget:
+        told = standings.budgets.setdefault(who, [])
+        if record.budget not in told:
+            told.append(record.budget)
 
 
 def _contender(run: Run, task: str, encoder: str | None) -> Contender:

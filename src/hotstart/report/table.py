@@ -12,10 +12,12 @@ from hotstart.report.words import (
     MISSING,
     PROTOCOLS,
     count,
+    heading,
     is_fraction,
     metric_name,
     number,
     protocol,
+    quantity,
     seconds,
     share,
     size,
@@ -80,12 +82,16 @@ class Table:
         return any(row.repetitions > 1 for row in self.rows)
 
     @property
+    def counted(self) -> bool:
+        return any(known for _, known in self.columns)
+
+    @property
     def controlled(self) -> bool:
         return any(cell.gain for row in self.rows for cell in row.cells)
 
     @property
     def finetuned(self) -> bool:
-        return any(title == PROTOCOLS["finetune"] for title, _ in self.groups)
+        return any(title == heading(PROTOCOLS["finetune"]) for title, _ in self.groups)
 
 
 def arena_title(arena: Arena) -> str:
@@ -151,7 +157,7 @@ def _table(
         rows.append(Row(names[who], styles[who].tone, who.role, cells, costs, repetitions))
     groups: list[tuple[str, int]] = []
     for name in dict.fromkeys(q.protocol for q in questions):
-        groups.append((protocol(name), sum(q.protocol == name for q in questions)))
+        groups.append((heading(protocol(name)), sum(q.protocol == name for q in questions)))
     chances = {c.chance for cells in table.values() for c in cells.values() if c.chance is not None}
     return Table(
         arena_title(arena),
@@ -159,7 +165,7 @@ def _table(
         groups,
         [(share(q.labels), label_count(standings, arena, q)) for q in questions],
         rows,
-        number(max(chances), arena.metric) if len(chances) == 1 else "",
+        quantity(max(chances), arena.metric) if len(chances) == 1 else "",
     )
 
 

@@ -72,6 +72,11 @@ def protocol(name: str | None) -> str:
     return PROTOCOLS.get(name or "", name or MISSING)
 
 
+def heading(text: str) -> str:
+    """With a capital, unless it is a name that has none."""
+    return text if text.startswith("k-NN") else text[:1].upper() + text[1:]
+
+
 def metric_name(name: str) -> str:
     return METRICS.get(name, name.replace("_", " "))
 
@@ -82,7 +87,7 @@ def split_name(name: str) -> str:
 
 def count(value: float | None) -> str:
     """A whole number with thousands apart."""
-    return MISSING if value is None else f"{value:,.0f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else MISSING
 
 
 def seconds(value: float | None) -> str:

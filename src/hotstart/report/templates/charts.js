@@ -93,7 +93,7 @@
     Plotly.react(place, traces(chart, colours), layout(chart, colours), config);
   };
 
-  // One chart between two frames, so that the page can be read and scrolled meanwhile.
+  // One chart at a time, so that the page can be read and scrolled meanwhile.
   let next = 0;
   const step = () => {
     if (next < places.length) {
@@ -103,7 +103,7 @@
       document.documentElement.dataset.charts = "drawn";
     }
   };
-  requestAnimationFrame(() => setTimeout(step));
+  setTimeout(step);
 
   dark.addEventListener("change", () => {
     places.slice(0, next).forEach((place) => draw(place, onScreen()));

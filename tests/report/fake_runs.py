@@ -1,0 +1,250 @@
+"""Run folders as pretraining and evaluation leave them, with invented numbers and pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from PIL import Image
+
+from hotstart.league.records import Record, write_records
+
+HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(2)> </script> {{ 7*7 }} ß漢字🙂"""
+
+STRENGTH = {"rotation": 0.09, "simclr": 0.14, "supervised": 0.3}
+"""How far above random each task is in the linear probe with all labels."""
+LABELS = (0.01, 0.1, 1.0)
+START = 1_760_000_000.0
+
+
+def record(task: str, seed: int, **values: Any) -> Record:
+    """A record of the linear probe with all labels, changed as asked."""
+    told: dict[str, Any] = {
+        "encoder": "resnet10_narrow",
+        "data": "cifar10",
+        "downstream": "classify",
+        "protocol": "linear",
+        "stage": "last",
+        "labels": 1.0,
+        "split": "val",
+        "metric": "top1",
+        "value": 0.5,
+        "chance": 0.1,
+        "settings_hash": f"{task}-{seed}",
+        "data_fingerprints": {"pretrain": "aa11", "evaluate": "bb22"},
+        "versions": {"python": "3.13.1", "torch": "2.15.0", "hotstart": "0.1.0"},
+    }
+    return Record(task=task, seed=seed, **{**told, **values})
+
+
+def records(
+    task: str,
+    seed: int,
+    *,
+    labels: Sequence[float] = LABELS,
+    protocols: Sequence[str] = ("knn", "linear", "finetune"),
+    **values: Any,
+) -> list[Record]:
+    """Everything that one run and its evaluation write down; the control `random` has no score."""
+    rng = np.random.default_rng([seed, len(task)])
+    found = []
+    budget = {"steps": 1200, "seconds": 61.2 + seed, "images": 307_200}
+    if task != "random":
+        own = {"value": 0.55 + rng.normal(0, 0.01), "chance": 0.25 if task == "rotation" else 0.004}
+        found.append(
+            record(
+                task,
+                seed,
+                downstream="pretext",
+                protocol=None,
+                stage=None,
+                labels=None,
+                split="heldout",
+                metric="accuracy",
+                **{"budget": {**budget, "peak_memory_bytes": 1_234_567_890}, **own, **values},
+            )
+        )
+        values = {"budget": {**budget, "peak_memory_bytes": 1_234_567_890}, **values}
+    for share in labels:
+        floor = 0.37 + 0.075 * math.log10(share)
+        gain = STRENGTH.get(task, 0.0) * (1 + 0.15 * math.log10(1 / share))
+        for protocol in protocols:
+            extra = {"knn": -0.04, "linear": 0.0, "finetune": 0.12}[protocol]
+            name = "scratch" if protocol == "finetune" and task == "random" else protocol
+            stages: list[int | str] = ["last"]
+            if protocol == "linear":
+                stages = [1, 2, 3, 4, "last"]
+            for stage in stages:
+                depth = 4 if stage == "last" else int(stage)
+                bend = (depth - 4) * (0.03 if task == "random" else 0.055 + gain / 5)
+                value = floor + extra + gain + bend + rng.normal(0, 0.006)
+                found.append(
+                    record(
+                        task,
+                        seed,
+                        protocol=name,
+                        stage=stage,
+                        labels=share,
+                        **{
+                            "value": min(max(value, 0.0), 1.0),
+                            "detail": {"label_count": round(40_000 * share)},
+                            **values,
+                        },
+                    )
+                )
+    return found
+
+
+def write_run(
+    folder: Path,
+    task: str,
+    seed: int = 0,
+    *,
+    steps: int = 300,
+    finished: bool = True,
+    collapsed: bool = False,
+    resumed: bool = False,
+    panels: int = 1,
+    quarantine: Sequence[tuple[str, str]] = (),
+    settings: dict[str, Any] | None = None,
+    evaluated: bool = True,
+    **values: Any,
+) -> Path:
+    """A whole run folder; `values` are `records`'s."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {
+        "data": "cifar10",
+        "task": task,
+        "encoder": "resnet10_narrow",
+        "size": 32,
+        "stem": "small",
+        "seed": seed,
+        "steps": steps,
+        "batch_size": 256,
+        "precision": "32-true",
+        "checkpoint_seconds": 60.0,
+    }
+    tables = {"run": {**told, **(settings or {})}, "task": {task: {"all_four": True}}}
+    (folder / "run.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+    write_log(folder / "log.jsonl", task, seed, steps, finished, collapsed, resumed)
+    if evaluated:
+        write_records(folder / "results.jsonl", records(task, seed, **values))
+    rows = "".join(f'"{path.replace(chr(34), chr(34) * 2)}",{why}\n' for path, why in quarantine)
+    (folder / "quarantine.csv").write_text("path,reason\n" + rows, encoding="utf-8")
+    for number in range(panels):
+        write_panel(folder, f"sheet{number}", task)
+    return folder
+
+
+def write_log(
+    path: Path, task: str, seed: int, steps: int, finished: bool, collapsed: bool, resumed: bool
+) -> None:
+    """A plausible training: a falling loss with noise, health checks, perhaps a diagnosis."""
+    rng = np.random.default_rng([seed, steps, len(task)])
+    first, trivial = {"rotation": (1.386, 0.25)}.get(task, (6.236, 0.002))
+    events: list[dict[str, Any]] = [
+        {
+            "kind": "start",
+            "task": task,
+            "encoder": "resnet10_narrow",
+            "data": "cifar10",
+            "total_steps": steps,
+            "batch_size": 256,
+            "images": 47_500,
+            "metric": "accuracy",
+            "trivial": trivial,
+        }
+    ]
+    last = steps if finished else steps // 2
+    for step in range(last):
+        done = step / steps
+        warm = min(done / 0.05, 1.0)
+        events.append(
+            {
+                "kind": "step",
+                "step": step,
+                "epoch": round(step / 185, 3),
+                "loss": first * (0.55 + 0.45 * math.exp(-4 * done)) + rng.normal(0, 0.05),
+                "learning_rate": 0.001 * warm * (1 + math.cos(math.pi * done)) / 2,
+                "images_per_second": 5000.0,
+                "seconds": 0.05 * step,
+                "metrics": {
+                    "accuracy": trivial + 0.3 * (1 - math.exp(-4 * done)) + rng.normal(0, 0.02)
+                },
+            }
+        )
+        if step % max(steps // 20, 1) == 0:
+            rank = 1.2 if collapsed and done > 0.5 else 20 + 40 * done
+            events.append(
+                {
+                    "kind": "health",
+                    "step": step,
+                    "effective_rank": rank,
+                    "dimension_std": 0.9,
+                    "dim": 256,
+                }
+            )
+            if rank < 1.5:
+                sentence = "The representation has collapsed: effective rank 1.2 of 256 dimensions."
+                events.append({"kind": "diagnosis", "step": step, "message": sentence})
+        if resumed and step == last // 2:
+            events.append({"kind": "resume", "resumed_at": step - 10})
+    if finished:
+        events.append(
+            {
+                "kind": "end",
+                "seconds": 61.2 + seed,
+                "steps": steps,
+                "images": steps * 256,
+                "peak_memory_bytes": 1_234_567_890,
+            }
+        )
+    lines = [json.dumps({**event, "time": START + i}) for i, event in enumerate(events)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_panel(
+    folder: Path, name: str, task: str, *, title: str = "", caption: str = "", side: int = 128
+) -> None:
+    """A sheet of coloured noise, 5 columns by 3 rows of `side` pixels, and its words."""
+    rng = np.random.default_rng(len(task) + len(name))
+    (folder / "panels").mkdir(exist_ok=True)
+    small = rng.integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    sheet = Image.fromarray(small).resize((5 * side, 3 * side), Image.Resampling.BICUBIC)
+    sheet.save(folder / "panels" / f"{name}.png")
+    words = {
+        "task": task,
+        "title": title or f"What {task} sees",
+        "caption": caption or "One row a picture; under each, what the task must say of it.",
+        "columns": ["picture", "0°", "90°", "180°", "270°"],
+        "kind": "views",
+    }
+    (folder / "panels" / f"{name}.json").write_text(json.dumps(words), encoding="utf-8")
+
+
+def write_league(folder: Path, seeds: int = 3) -> Path:
+    """Rotation, SimCLR and both controls, each with `seeds` seeds."""
+    for task in ("rotation", "simclr", "random", "supervised"):
+        for seed in range(seeds):
+            aside = [("a/broken.jpg", "truncated"), ("b/empty.png", "no bytes")]
+            write_run(
+                folder / task / f"seed{seed}",
+                task,
+                seed,
+                collapsed=task == "rotation" and seed == 1,
+                resumed=task == "simclr" and seed == 0,
+                panels=0 if task == "random" else 2,
+                quarantine=aside,
+            )
+    return folder
+
+
+def as_dicts(found: Sequence[Record]) -> list[dict[str, Any]]:
+    """Records as they stand in a file."""
+    return [asdict(one) for one in found]
