@@ -32,8 +32,10 @@ def apply(
     `threads` is torch's number of threads by default; the result does not depend on it.
     """
     rows = len(parameters)
-    views = torch.empty(rows, size, size, 3)
-    work = _Work(pictures, parameters, views.numpy())
+    # NumPy asks the kernel for huge pages, torch does not: at 224 px, filling fresh small pages
+    # takes half as long as making the views.
+    views = np.empty((rows, size, size, 3), np.float32)
+    work = _Work(pictures, parameters, views)
     threads = min(threads or torch.get_num_threads(), rows)
     if threads <= 1:
         work(0, rows)
@@ -42,7 +44,7 @@ def apply(
         chunks = min(rows, 4 * threads)
         bounds = [rows * i // chunks for i in range(chunks + 1)]
         list(_pool(threads).map(work, bounds[:-1], bounds[1:]))
-    return views.permute(0, 3, 1, 2)
+    return torch.from_numpy(views).permute(0, 3, 1, 2)
 
 
 @functools.lru_cache(maxsize=4)
@@ -74,7 +76,8 @@ class _Work:
         self.changed = changed.tolist()
         self.blurs = _trimmed(*blur_kernels(parameters.blur_sigma, self.size))
         self.across = _trimmed(*shrink_kernels(parameters.box[:, 2] / self.size))
-        self.down = _trimmed(*shrink_kernels(parameters.box[:, 3] / self.size))
+        down, radii = shrink_kernels(parameters.box[:, 3] / self.size)
+        self.down = _trimmed(down * float(UNIT), radii)
         self.solarise = parameters.solarise.tolist()
         self.cutouts = parameters.cutout.tolist()
 
@@ -115,10 +118,14 @@ class _Work:
         if width == size and height == size:
             np.multiply(picture, UNIT, out=view)
             return
-        crop = np.multiply(picture, UNIT, dtype=np.float32)
         if width > size or height > size:
+            # The weights down the columns carry the division by 255.
             across, down = self.across[row], self.down[row]
-            cv2.sepFilter2D(crop, -1, across, down, crop, borderType=cv2.BORDER_REPLICATE)
+            crop = cv2.sepFilter2D(
+                picture, cv2.CV_32F, across, down, borderType=cv2.BORDER_REPLICATE
+            )
+        else:
+            crop = np.multiply(picture, UNIT, dtype=np.float32)
         cv2.resize(crop, (size, size), view, interpolation=cv2.INTER_LINEAR)
 
 
