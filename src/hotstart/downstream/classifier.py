@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, random_view
-from hotstart.config import Settings
+from hotstart.config import Field, Settings
 from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
@@ -27,13 +27,15 @@ WARM_UP = 0.05
 class FinetuneSettings(Settings):
     """How `finetune` and `scratch` train: the same for both."""
 
-    steps: int | None = None
+    steps: int | None = Field(default=None, ge=1)
     """Optimiser steps; None: 600 for 500 labels, growing with their root, from 300 to 3,000."""
-    batch_size: int = 128
-    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    batch_size: int = Field(default=128, ge=2)
+    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), min_length=1)
     """AdamW's, each tried on inner validation parts."""
-    trial_folds: int = 2
+    trial_folds: int = Field(default=2, ge=1)
     """On how many of the inner parts each learning rate is tried."""
+    trial_length: float = Field(default=0.4, gt=0, le=1)
+    """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
     views: ViewSettings = ViewSettings(crop_scale=(0.5, 1.0), jitter=0, grey=0, blur=0)
     """Training sees random crops and mirrored pictures, evaluation the centre."""

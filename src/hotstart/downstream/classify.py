@@ -226,6 +226,7 @@ def _run(
                 settings=settings,
                 seed=seed,
                 device=device,
+                name=f"{protocol} on {len(items)} labels",
                 progress=progress,
             )
             yield outcome(protocol, "last", fraction, predicted, detail)

@@ -41,8 +41,8 @@ def finetune(
     """Predicted class of each of the items `asked`, int64 (A,), after training on `train`.
 
     Starts from a copy of `encoder`, which stays as it is. The learning rate is the one most often
-    right on the inner validation parts `folds` (rows of `train`); the last training, with it, uses
-    all of `train`.
+    right, in shorter trainings, on the first of the inner validation parts `folds` (rows of
+    `train`); the last training, with it, uses all of `train`.
 
     The detail's `curve` lists `step` and the accuracies `train` (up to 2,000 of the items trained
     on) and `asked` (up to 2,000 of those). It is for the reader: nothing is chosen by it.
@@ -50,7 +50,8 @@ def finetune(
     began = time.perf_counter()
     steps = settings.steps_for(len(train))
     parts = folds[: settings.trial_folds] if len(settings.learning_rates) > 1 else []
-    total = steps * (len(settings.learning_rates) * len(parts) + 1)
+    trial_steps = max(1, round(settings.trial_length * steps))
+    total = steps + trial_steps * len(settings.learning_rates) * len(parts)
     done = 0
     marks = {max(1, round(share * steps)) for share in CURVE_AT}
     curve: list[dict[str, float]] = []
@@ -78,7 +79,7 @@ def finetune(
             dataset,
             items,
             learning_rate=rate,
-            steps=steps,
+            steps=steps if final else trial_steps,
             settings=settings,
             seed=seed,
             device=device,

@@ -1,0 +1,94 @@
+"""Fine-tuning: it learns, repeats itself, and starts from what it was given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hotstart.data import Dataset
+from hotstart.downstream import FinetuneSettings, classify
+from hotstart.downstream.classifier import fit_classifier, predict
+from hotstart.encoders import Encoder
+from tests.downstream.traces import same_state, trace
+
+CPU = torch.device("cpu")
+SHORT = FinetuneSettings(steps=60, batch_size=32, learning_rates=(1e-3, 3e-3), trial_folds=1)
+
+
+def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> None:
+    outcomes = classify(
+        encoder, digits, protocols=("finetune", "scratch"), labels=(1.0,), settings=SHORT
+    )
+    for outcome in outcomes:
+        assert outcome.value > 0.4
+        detail = outcome.detail
+        assert detail["steps"] == 60
+        assert detail["learning_rate"] in SHORT.learning_rates
+        assert set(detail["trials"]) == {"0.001", "0.003"}
+        curve = detail["curve"]
+        assert [point["step"] for point in curve] == [3, 6, 12, 24, 36, 48, 60]
+        assert curve[-1]["asked"] == pytest.approx(outcome.value)
+        assert curve[0]["train"] < curve[-1]["train"]
+
+
+def test_the_same_seed_gives_the_same_weights(digits: Dataset, encoder: Encoder) -> None:
+    items = digits.indices("train")[:20]
+
+    def weights(seed: int) -> torch.Tensor:
+        model = fit_classifier(
+            encoder,
+            digits,
+            items,
+            learning_rate=1e-3,
+            steps=3,
+            settings=SHORT,
+            seed=seed,
+            device=CPU,
+        )
+        return torch.cat([tensor.flatten().float() for tensor in model.state_dict().values()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+def test_the_given_encoder_is_the_start_and_stays(digits: Dataset, encoder: Encoder) -> None:
+    before = trace(encoder)
+    model = fit_classifier(
+        encoder,
+        digits,
+        digits.indices("train")[:40],
+        learning_rate=1e-9,
+        steps=2,
+        settings=SHORT,
+        seed=0,
+        device=CPU,
+    )
+    assert same_state(before, trace(encoder))
+    for one, other in zip(encoder.parameters(), model.encoder.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_prediction_leaves_training_mode_and_statistics(digits: Dataset, encoder: Encoder) -> None:
+    items = digits.indices("train")[:40]
+    model = fit_classifier(
+        encoder, digits, items, learning_rate=1e-3, steps=2, settings=SHORT, seed=0, device=CPU
+    )
+    before = trace(model)
+    assert len(predict(model, digits, items, CPU)) == len(items)
+    assert same_state(before, trace(model))
+
+
+def test_steps_grow_with_the_labels() -> None:
+    steps = [FinetuneSettings().steps_for(count) for count in (10, 500, 5_000, 50_000)]
+    assert steps == sorted(steps)
+    assert FinetuneSettings(steps=7).steps_for(500) == 7
+
+
+def test_whole_batches_of_few_items(digits: Dataset, encoder: Encoder) -> None:
+    few = digits.indices("train")[:3]
+    model = fit_classifier(
+        encoder, digits, few, learning_rate=1e-3, steps=2, settings=SHORT, seed=0, device=CPU
+    )
+    assert all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
+    assert np.isin(predict(model, digits, few, CPU).numpy(), np.arange(10)).all()
