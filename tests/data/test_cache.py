@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -128,21 +127,26 @@ def test_no_room_decodes_on_demand(photos: Path, tmp_path: Path) -> None:
         dataset.pictures.get(indices)
 
 
-class FullDisk(io.BytesIO):
-    """Takes 1000 bytes at a time, and 5000 in all."""
+def test_full_disk_is_told_from_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes 1000 bytes at a time, and 5000 in all."""
+    write = os.write
+    taken: list[int] = []
 
-    def write(self, data: Any, /) -> int:
-        if self.tell() >= 5000:
+    def slow(file: int, parts: list[memoryview]) -> int:
+        if sum(taken) >= 5000:
             raise OSError(errno.ENOSPC, "no space")
-        return super().write(data[:1000])
+        taken.append(write(file, b"".join(parts)[:1000]))
+        return taken[-1]
 
-
-def test_full_disk_is_told_from_a_broken_one() -> None:
-    disk = FullDisk()
-    assert cache._write(disk, [np.zeros((20, 20, 3), np.uint8)] * 4)
-    assert disk.tell() == 4800
-    assert not cache._write(disk, [np.zeros((20, 20, 3), np.uint8)])
-    assert not disk.getvalue()
+    monkeypatch.setattr(os, "writev", slow)
+    pictures = list(np.random.default_rng(0).integers(0, 256, (4, 20, 20, 3), dtype=np.uint8))
+    with (tmp_path / "disk").open("wb") as file:
+        assert cache._write(file.fileno(), pictures)
+        assert (tmp_path / "disk").read_bytes() == b"".join(map(bytes, pictures))
+        assert not cache._write(file.fileno(), pictures)
+        assert not (tmp_path / "disk").read_bytes()
 
 
 def test_disk_fills_while_building(

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +184,7 @@ def _fill(
             shapes.append(np.array(part.shapes, np.int32).reshape(-1, 2))
             problems += part.problems
             pixel_bytes += sum(picture.size for picture in part.pixels)
-            keep = keep and _write(file, part.pixels)
+            keep = keep and _write(file.fileno(), part.pixels)
             done += part.looked_at
             if progress is not None:
                 progress("decode", done, len(source))
@@ -211,16 +210,20 @@ def _fill(
     (building / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _write(file: FileIO | BytesIO, pictures: list[npt.NDArray[np.uint8]]) -> bool:
-    """Append pictures; False, and the file emptied, when the disk is full."""
-    left = memoryview(b"".join([picture.tobytes() for picture in pictures]))
+def _write(file: int, pictures: list[npt.NDArray[np.uint8]]) -> bool:
+    """Append pictures to a descriptor; False, and the file emptied, when the disk is full."""
+    left = [np.ascontiguousarray(picture).reshape(-1).data for picture in pictures]
     try:
         while left:
-            left = left[file.write(left) :]
+            written = os.writev(file, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        file.truncate(0)
+        os.truncate(file, 0)
         return False
     return True
 

@@ -144,7 +144,7 @@ def _by_opencv(data: bytes, flag: int) -> Array:
     found = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     if found is None:
         raise Unreadable("damaged: the decoder gave up")
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=found)  # type: ignore[return-value]
 
 
 def _deep_or_transparent(data: bytes) -> Array:
