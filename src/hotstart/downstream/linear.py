@@ -15,6 +15,8 @@ from hotstart.downstream.logistic import Axes, Problems, solve
 
 PENALTIES = tuple(10.0**exponent for exponent in (-5, -4, -3, -2.5, -2, -1.5, -1, -0.5, 0, 1))
 
+SWEEP_TOLERANCE = 1e-3  # enough to tell penalties apart; the last fit goes on to 1e-4
+
 
 @dataclass(frozen=True)
 class LinearProbe:
@@ -62,7 +64,7 @@ def fit_linear_probe(
         penalty.repeat(len(folds)),
         (inner / inner.sum(dim=1, keepdim=True)).repeat_interleave(len(penalties), dim=0),
     )
-    solutions = solve(sweep)
+    solutions = solve(sweep, tolerance=SWEEP_TOLERANCE)
     best, accuracy = _choose(axes, labels, solutions, folds, len(penalties))
     everything = Problems(
         axes, labels, classes, penalty[best : best + 1], torch.full_like(inner[:1], 1 / len(labels))
