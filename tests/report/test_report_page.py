@@ -228,3 +228,12 @@ def test_the_same_folder_gives_the_same_page(tmp_path: Path) -> None:
     first = write_report(tmp_path).read_bytes()
     assert write_report(tmp_path).read_bytes() == first
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("digits:", "on digits"), ("/some/where/birds", "on birds")]
+)
+def test_data_sets_are_named_as_one_says_them(tmp_path: Path, typed: str, shown: str) -> None:
+    found = [record(task, 0, data=typed, value=0.4) for task in ("simclr", "random")]
+    words = _page(tmp_path, *found)
+    assert f"Classification {shown}, validation split" in words

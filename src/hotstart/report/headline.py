@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hotstart.report.standings import Arena, Cell, Contender, Question, Standings
 from hotstart.report.words import (
     count,
+    data_name,
     difference,
     listing,
     metric_name,
@@ -82,7 +83,7 @@ def write_headline(standings: Standings, names: dict[Contender, str]) -> Headlin
         return _without_downstream(standings, names)
     question = main_question(standings, arena)
     ranked = [pair for pair in ranking(standings, arena, question) if pair[0].role == "task"]
-    where = f"in the {protocol(question.protocol)} on {arena.data}"
+    where = f"in the {protocol(question.protocol)} on {data_name(arena.data)}"
     if not ranked:
         return _controls_alone(standings, arena, question, names, where)
     (winner, cell), rivals = ranked[0], ranked[1:]
@@ -212,7 +213,7 @@ def _controls_alone(
     others = sorted({names[who] for who in standings.contenders if who.role == "task"})
     value = quantity(cell.mean, arena.metric)
     title = f"Controls alone so far: {names[best]} reaches {value} {where}"
-    lead = [f"No downstream record of {listing(others)} yet."] if others else []
+    lead = [f"No downstream record yet for {listing(others)}."] if others else []
     return Headline(title, lead, [_terms(arena, question, cell)])
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from hotstart.report.charts import Style
 from hotstart.report.standings import Contender, Standings
-from hotstart.report.words import MISSING, count, metric_name, number, quantity, split_name
+from hotstart.report.words import (
+    MISSING,
+    count,
+    data_name,
+    metric_name,
+    number,
+    quantity,
+    split_name,
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ def pretext_rows(
             quantity(cell.mean, arena.metric),
             number(cell.deviation, arena.metric) if cell.deviation is not None else "",
             quantity(cell.chance, arena.metric) if cell.chance is not None else MISSING,
-            f"{arena.data}, {split_name(arena.split)}",
+            f"{data_name(arena.data)}, {split_name(arena.split)}",
             count(cell.n),
         )
         for who in names

@@ -12,6 +12,7 @@ from hotstart.report.words import (
     MISSING,
     PROTOCOLS,
     count,
+    data_name,
     heading,
     is_fraction,
     metric_name,
@@ -90,13 +91,17 @@ class Table:
         return any(cell.gain for row in self.rows for cell in row.cells)
 
     @property
+    def lacks_control(self) -> bool:
+        return not self.controlled and any(row.role == "task" for row in self.rows)
+
+    @property
     def finetuned(self) -> bool:
         return any(title == heading(PROTOCOLS["finetune"]) for title, _ in self.groups)
 
 
 def arena_title(arena: Arena) -> str:
     task = DOWNSTREAM.get(arena.downstream, arena.downstream)
-    return f"{task} on {arena.data}, {split_name(arena.split)}"
+    return f"{task} on {data_name(arena.data)}, {split_name(arena.split)}"
 
 
 def arena_unit(arena: Arena) -> str:

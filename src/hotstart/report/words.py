@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 MISSING = "\u2013"
 """En dash: not measured."""
 MINUS = "\u2212"
 THIN = "\u202f"
 """Narrow no-break space: between a number and its unit."""
 
-FRACTIONS = frozenset({"top1", "top5", "miou", "ap", "ap50", "recall1", "accuracy"})
+FRACTIONS = frozenset(
+    {"top1", "top5", "miou", "ap", "ap50", "recall1", "accuracy", "positive_first"}
+)
 """Metrics whose values are fractions in 0..1 and are shown in percent; higher is better."""
 
 PROTOCOLS = {
@@ -29,6 +33,7 @@ METRICS = {
     "ap": "average precision",
     "ap50": "average precision at IoU 0.5",
     "recall1": "recall at 1",
+    "positive_first": "positive ranked first",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
 
@@ -79,6 +84,11 @@ def heading(text: str) -> str:
 
 def metric_name(name: str) -> str:
     return METRICS.get(name, name.replace("_", " "))
+
+
+def data_name(typed: str) -> str:
+    """A data set in a sentence: `digits:` -> digits, an absolute path -> its last part."""
+    return (PurePath(typed).name if PurePath(typed).is_absolute() else typed).rstrip(":") or typed
 
 
 def split_name(name: str) -> str:
