@@ -22,6 +22,7 @@ from hotstart.pretext.registry import task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
+from hotstart.training.allocator import keep_memory
 from hotstart.training.budget import steps_for_epochs, steps_for_minutes
 from hotstart.training.log import Listener, Log
 from hotstart.training.loop import Loop, Material, Plan
@@ -73,6 +74,7 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
 
 def make_fabric(settings: PretrainSettings) -> Fabric:
     """Fabric for the asked devices; many processes talk by DDP."""
+    keep_memory()
     many = settings.devices * settings.nodes > 1
     return Fabric(
         accelerator=settings.accelerator,

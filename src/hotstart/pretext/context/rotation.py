@@ -43,12 +43,12 @@ class Rotation(PretextTask):
 
     Gidaris 2018 (arXiv:1803.07728), eq. 1-3. The turn is a permutation of pixels made last, on the
     finished square view, so that no interpolation tells which way the picture lies. Deviation: the
-    views are cropped and coloured more strongly than the paper's.
+    views are cropped and coloured more strongly than the paper's, and AdamW replaces SGD.
     """
 
     Settings: ClassVar[type[Settings]] = RotationSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="sgd", learning_rate=0.1, weight_decay=5e-4
+        name="adamw", learning_rate=2e-3, weight_decay=5e-4
     )
     batch_size: ClassVar[int] = 128
     settings: RotationSettings

@@ -44,14 +44,14 @@ class SimCLRSettings(Settings):
 class SimCLR(PretextTask):
     """Pull two views of a picture together, push all other pictures of the batch away.
 
-    Chen 2020 (arXiv:2002.05709), algorithm 1. Deviations: SGD in place of LARS at these batch
+    Chen 2020 (arXiv:2002.05709), algorithm 1. Deviations: AdamW in place of LARS at these batch
     sizes, temperature 0.2 and crops of at least a fifth of the area.
     """
 
     Settings: ClassVar[type[Settings]] = SimCLRSettings
     metric: ClassVar[str] = "positive_first"
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="sgd", learning_rate=0.15, weight_decay=1e-4
+        name="adamw", learning_rate=1.5e-3, weight_decay=1e-4
     )
     batch_size: ClassVar[int] = 512
     settings: SimCLRSettings
