@@ -1,0 +1,5 @@
+"""`python -m hotstart` is `hotstart`."""
+
+from hotstart.cli import main
+
+main()

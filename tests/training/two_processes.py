@@ -1,0 +1,50 @@
+"""Run by torchrun: a short SimCLR run whose result must not depend on the number of processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from hotstart.training.log import Log
+from hotstart.training.loop import Loop, Plan
+from hotstart.training.train import build_task
+from tests.conformance.material import material_from, settings_for
+
+STEPS, ROWS = 3, 32
+
+
+def without_batch_statistics(module: nn.Module) -> None:
+    """GroupNorm for BatchNorm: torch shares batch statistics between GPUs alone."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            setattr(module, name, nn.GroupNorm(1, child.num_features))
+        else:
+            without_batch_statistics(child)
+
+
+def main(data: Path, out: Path, task_name: str, processes: int) -> None:
+    """Train and save the weights, and the gradient of the last step."""
+    fabric = Fabric(
+        accelerator="cpu",
+        devices=processes,
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+    )
+    fabric.launch()
+    material = material_from(data)
+    settings = settings_for(task_name, ROWS, optimizer="sgd", learning_rate=0.05)
+    task = build_task(settings, material, STEPS)
+    without_batch_statistics(task)
+    loop = Loop(task, material, Plan(0, ROWS, STEPS, 1e9, None), fabric, Log(None))
+    list(loop.run())
+    features = loop.features()
+    if fabric.is_global_zero:
+        gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
+        torch.save({"state": task.state_dict(), "grad": gradients, "features": features}, out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
