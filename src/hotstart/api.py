@@ -120,7 +120,7 @@ def evaluate(
     protocols: Sequence[Protocol] = ("knn", "linear"),
     labels: Sequence[float] = (0.01, 0.1, 1.0),
     split: Split = "val",
-    seed: int = 0,
+    seed: int | None = None,
     controls: bool = False,
     stages: bool = True,
     encoder: str | None = None,
@@ -136,7 +136,7 @@ def evaluate(
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
     data: labelled pictures; a run's own data by default. on: `classify` or `pretext`.
-    labels: shares of the training labels, 0 < share <= 1; `seed` draws the subset.
+    labels: shares of the training labels, 0 < share <= 1; `seed` draws the subset (by default the run's).
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
     """
@@ -147,7 +147,7 @@ def evaluate(
         raise UsageError(f"--on {on!r}: valid are classify, pretext")
     if data is not None and size is None and not (Path(subject) / "run.toml").exists():
         size = _open(data, None, label, group, caching).size
-    opened = open_subject(str(subject), encoder, size, stem, seed)
+    opened = open_subject(str(subject), encoder, size, stem, seed or 0)
     source = data or (opened.settings.data if opened.settings else None)
     if source is None:
         raise UsageError("--data is missing: a folder of labelled pictures")
@@ -159,7 +159,7 @@ def evaluate(
         protocols=protocols,
         labels=labels,
         split=split,
-        seed=seed,
+        seed=opened.seed if seed is None else seed,
         controls=controls,
         stages=stages,
         accelerator=accelerator,

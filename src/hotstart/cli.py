@@ -7,12 +7,13 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hotstart import __version__
-from hotstart.errors import HotstartError, UsageError
+from hotstart.arguments import parse_labels, parse_protocols, parse_set
+from hotstart.errors import HotstartError
 
 app = typer.Typer(
     add_completion=False,
@@ -175,7 +176,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="Of knn,linear,finetune.")] = "knn,linear",
     labels: Annotated[str, typer.Option(help="Shares of the labels.")] = "1%,10%,100%",
     split: Annotated[SplitChoice, typer.Option(help="test is for final tables.")] = SplitChoice.VAL,
-    seed: Annotated[int, typer.Option(help="Draws the labels.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Draws the labels; the run's own.")] = None,
     controls: Annotated[bool, typer.Option("--controls", help="random (and scratch) too.")] = False,
     stages: Annotated[bool, typer.Option(help="Probe every stage of the encoder.")] = True,
     encoder: Encoder = None,
@@ -252,53 +253,6 @@ def report(
     from hotstart import api
 
     typer.echo(f"Report: {api.report(folder)}")
-
-
-def parse_set(changes: list[str]) -> dict[str, dict[str, Any]]:
-    """`["rotation.all_four=true"]` -> `{"rotation": {"all_four": True}}`; values are JSON or text.
-
-    `rotation.view.flip=0` reaches into a nested setting; `package.module:Class.name=value` works.
-    """
-    tables: dict[str, dict[str, Any]] = {}
-    for change in changes:
-        name, equals, text = change.partition("=")
-        module, colon, rest = name.rpartition(":")
-        task, *keys = rest.split(".")
-        if not equals or not task or not keys or not all(keys):
-            raise UsageError(f"--set {change!r}: write task.name=value")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        table = tables.setdefault(module + colon + task, {})
-        for key in keys[:-1]:
-            table = table.setdefault(key, {})
-        table[keys[-1]] = value
-    return tables
-
-
-def parse_labels(text: str) -> list[float]:
-    """`"1%,10%,1.0"` -> `[0.01, 0.1, 1.0]`."""
-    shares = []
-    for part in text.split(","):
-        try:
-            share = float(part.rstrip("% ")) / (100 if part.strip().endswith("%") else 1)
-        except ValueError:
-            share = -1.0
-        if not 0 < share <= 1:
-            raise UsageError(f"--labels {part!r}: a share above 0 and up to 100 %, as 1%,10%,100%")
-        shares.append(share)
-    return shares
-
-
-def parse_protocols(text: str) -> list[Any]:
-    """`"knn,linear"` -> `["knn", "linear"]`, checked."""
-    allowed = ("knn", "linear", "finetune", "scratch")
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in allowed:
-            raise UsageError(f"--protocol {name!r}: valid are {', '.join(allowed)}")
-    return names
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -137,4 +136,4 @@ def test_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
     assert newest is not None
     assert checkpoint.load(newest)["step"] == 1
     checkpoint.save(tmp_path, 2, {"step": 2})
-    assert os.listdir(tmp_path) == ["000000002.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["000000002.pt"]

@@ -15,9 +15,7 @@ ROOT = Path(__file__).parents[2]
 def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str, torch.Tensor]]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     script = ["-m", "tests.training.two_processes", str(data), str(out), task, str(processes)]
-    subprocess.run(
-        [*launcher, "--nproc-per-node", str(processes), *script], check=True, cwd=ROOT
-    )
+    subprocess.run([*launcher, "--nproc-per-node", str(processes), *script], check=True, cwd=ROOT)
     found: dict[str, dict[str, torch.Tensor]] = torch.load(out, weights_only=True)
     return found
 
