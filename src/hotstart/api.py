@@ -136,7 +136,7 @@ def evaluate(
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
     data: labelled pictures; a run's own data by default. on: `classify` or `pretext`.
-    labels: shares of the training labels, 0 < share <= 1; `seed` draws the subset (by default the run's).
+    labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
     """
