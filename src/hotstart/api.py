@@ -221,8 +221,6 @@ def demo(
             pretrain(resume=run, listener=listener)
         evaluate(
             run,
-            protocols=("knn", "linear", "finetune"),
-            labels=(0.01, 0.1, 1.0),
             controls=task == DEMO_TASKS[0],
             listener=working,
         )

@@ -18,10 +18,10 @@ SHORT = FinetuneSettings(steps=60, batch_size=32, learning_rates=(1e-3, 3e-3), t
 
 def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> None:
     outcomes = classify(
-        encoder, digits, protocols=("finetune", "scratch"), labels=(1.0,), settings=SHORT
+        encoder, digits, protocols=("finetune", "scratch"), labels=(0.3,), settings=SHORT
     )
     for outcome in outcomes:
-        assert outcome.value > 0.4
+        assert outcome.value > 0.3
         detail = outcome.detail
         assert detail["steps"] == 60
         assert detail["learning_rate"] in SHORT.learning_rates
