@@ -121,6 +121,8 @@ def material_of(task: str, dataset: Dataset) -> Material:
             f"{dataset.name}: {len(train_items)} readable pictures to train on, "
             f"at least {LEAST_PICTURES} are needed"
         )
+    # Data come class by class; in the order of their hashes every batch holds a bit of everything.
+    heldout = heldout[np.argsort(dataset.hashes[heldout], kind="stable")]
     return Material(dataset, train_items, heldout)
 
 
