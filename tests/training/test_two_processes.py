@@ -25,6 +25,6 @@ def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str,
 def test_two_processes_equal_one(task: str, class_folder: Path, tmp_path: Path) -> None:
     one = run(class_folder, tmp_path / "one.pt", task, 1)
     two = run(class_folder, tmp_path / "two.pt", task, 2)
-    torch.testing.assert_close(two["grad"], one["grad"], atol=2e-5, rtol=1e-3)
-    torch.testing.assert_close(two["state"], one["state"], atol=2e-5, rtol=1e-3)
-    torch.testing.assert_close(two["features"], one["features"], atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(two["grad"], one["grad"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(two["state"], one["state"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(two["features"], one["features"], atol=1e-5, rtol=1e-5)

@@ -107,7 +107,7 @@ def train(
             loop.restore(saved)
         for _ in loop.run():
             pass
-        _leave_group()
+        leave_group()
         if not fabric.is_global_zero:
             return None
         score = _finish(loop, folder, settings)
@@ -182,7 +182,7 @@ def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
     }
 
 
-def _leave_group() -> None:
+def leave_group() -> None:
     """What follows is one process's work: the others leave."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
