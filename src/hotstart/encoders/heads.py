@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 
@@ -46,9 +45,3 @@ class ConvDecoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         pictures: Tensor = self.layers(features)
         return pictures
-
-
-@torch.no_grad()
-def parameter_count(module: nn.Module) -> int:
-    """Trainable weights of a module."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
