@@ -14,7 +14,7 @@ def keep_memory() -> bool:
     """Have glibc reuse large blocks; True where it could be told so.
 
     By default each large tensor is mapped anew and given back when freed, so that every step of a
-    CPU run pays for the same page faults again (a tenth of the time of a small network's step).
+    CPU run pays for the same page faults again.
     """
     if not sys.platform.startswith("linux"):
         return False
