@@ -64,6 +64,20 @@ def play(task: PretextTask, views: dict[str, torch.Tensor], player: str, step: i
     return result
 
 
+def carried(result: Step) -> dict[str, torch.Tensor]:
+    """What the loop hands on to the players that come after."""
+    return {key: value.detach() for key, value in result.carry.items()}
+
+
+def play_all(task: PretextTask, views: dict[str, torch.Tensor]) -> dict[str, Step]:
+    """One forward pass of every player, in the order of play."""
+    results: dict[str, Step] = {}
+    for name in task.players():
+        results[name] = play(task, views, name)
+        views = views | carried(results[name])
+    return results
+
+
 def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) -> list[Step]:
     """Train on `batches(step)`, a function to views, without the loop's schedule."""
     players = task.players()
@@ -75,7 +89,7 @@ def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) 
     task.train()
     history = []
     for step in range(steps):
-        views = batches(step)
+        views = dict(batches(step))
         for name, optimiser in optimisers.items():
             for other, player in players.items():
                 for weight in player.parameters:
@@ -85,6 +99,7 @@ def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) 
             result.loss.backward()
             optimiser.step()
             history.append(result)
+            views |= carried(result)
         task.after_step(result, Progress(step, steps))
     return history
 

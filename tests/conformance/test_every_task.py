@@ -21,6 +21,7 @@ from hotstart.pretext.task import PretextTask, Score
 from hotstart.training.loop import Material
 from tests.conformance.material import (
     SIZE,
+    carried,
     draws,
     first_batch,
     fit,
@@ -29,6 +30,7 @@ from tests.conformance.material import (
     material_from,
     noise_pictures,
     play,
+    play_all,
     same_state,
     with_image,
 )
@@ -147,7 +149,9 @@ def test_gradient_reaches_the_encoder_and_only_the_player(name: str, material: M
         for other, someone in players.items():
             for weight in someone.parameters:
                 weight.requires_grad_(other == player_name)
-        play(task, views, player_name).loss.backward()
+        result = play(task, views, player_name)
+        result.loss.backward()
+        views = views | carried(result)
         mine = {id(p) for p in player.parameters}
         touched = [p for p in task.parameters() if p.grad is not None and p.grad.abs().sum() > 0]
         assert touched
@@ -162,7 +166,7 @@ def test_loss_at_initialisation_is_near_theory(name: str, material: Material) ->
     expected, tolerance, own = THEORY[name]
     task = make_task(name, material, ROWS, task_settings={name: own}).train()
     views = task.views(first_batch(task, material, ROWS), draws(0, ROWS))
-    losses = [play(task, views, player).loss.item() for player in task.players()]
+    losses = [result.loss.item() for result in play_all(task, views).values()]
     assert sum(losses) == pytest.approx(expected, abs=tolerance)
 
 
@@ -247,7 +251,13 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     assert scores[0].metric == task.metric
     assert scores[0].examples == 3 * ROWS
     assert math.isfinite(scores[0].value)
-    for panel in task.panels(batches[0], draws(0, ROWS)):
+    made = task.generate(batches[0], draws(0, ROWS))
+    assert made is None or (made.shape == (ROWS, 3, SIZE, SIZE) and 0 <= made.min() <= made.max())
+    shown = task.panels(batches[0], draws(0, ROWS))
+    asked = task.panels(batches[0], draws(0, ROWS), answers=False)
+    assert len(asked) <= len(shown)
+    assert not any(panel.kind == "prediction" for panel in asked)
+    for panel in shown + asked:
         assert panel.caption
         assert len(panel.pictures) == len(panel.texts)
         for row in panel.pictures:

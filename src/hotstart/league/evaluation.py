@@ -92,7 +92,10 @@ def _contenders(
 
 def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
     settings = subject.settings
-    pretrained = run_hash(settings) if settings else subject.encoder.spec.model_dump_json()
+    if settings:
+        pretrained = run_hash(settings, subject.fingerprints.get("pretrain", ""))
+    else:
+        pretrained = subject.encoder.spec.model_dump_json()
     return Record(
         task=subject.task,
         encoder=subject.encoder.spec.name,

@@ -26,6 +26,8 @@ DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
 OUTSIDE_THE_HASH = ("checkpoint_seconds", "accelerator", "devices", "nodes", "minutes", "epochs")
+# What the hash takes resolved, in place of the words that it was asked for with.
+RESOLVED = ("data", "task_settings", "optimizer", "learning_rate", "weight_decay", "warmup")
 
 Caching = Callable[[str, int, int], None] | None
 
@@ -157,9 +159,18 @@ def _run(
     return folder
 
 
-def run_hash(settings: PretrainSettings) -> str:
-    """Equal for two runs that must give the same encoder."""
-    return settings_hash(settings.model_dump(exclude=set(OUTSIDE_THE_HASH)))
+def run_hash(settings: PretrainSettings, pictures: str) -> str:
+    """Equal for two runs that must give the same encoder, wherever their pictures lie.
+
+    pictures: the fingerprint of the data. Defaults count by their values, so that a task whose
+    defaults change is another task.
+    """
+    cls = task_class(settings.task)
+    own = parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
+    resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
+    asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
+    return settings_hash(asked | resolved)
 
 
 def pretext_record(
@@ -185,7 +196,7 @@ def pretext_record(
         metric=score.metric,
         value=score.value,
         chance=score.trivial,
-        settings_hash=run_hash(settings),
+        settings_hash=run_hash(settings, fingerprints.get("pretrain", "")),
         data_fingerprints=fingerprints,
         budget=budget,
         detail={"examples": score.examples},

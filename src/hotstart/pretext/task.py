@@ -66,7 +66,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Step:
-    """What one forward pass yields: the loss, scalars to log, and tensors for `after_step`."""
+    """What one forward pass yields: the loss, scalars to log, and tensors to carry on.
+
+    `carry` goes, detached, to the players that come after in this step, who find it among their
+    views (a discriminator sees what the generator made), and at last to `after_step`.
+    """
 
     loss: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
@@ -186,9 +190,22 @@ class PretextTask(nn.Module, ABC):
         return Score(self.metric, total / max(rows, 1), self.trivial(count), rows)
 
     @torch.no_grad()
-    def panels(self, batch: Batch, rng: Draws) -> list[Panel]:
-        """Pictures of input, pseudo-label and prediction on the pictures of `batch`."""
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """Pictures of input, pseudo-label and prediction on the pictures of `batch`.
+
+        answers: False before training: input and pseudo-label alone, and no panel of what only a
+        trained network has to show.
+        """
         return []
+
+    @torch.no_grad()
+    def generate(self, batch: Batch, rng: Draws) -> Tensor | None:
+        """Pictures that the task makes from those of `batch`, (B, 3, S, S) in 0..1.
+
+        None for a task that makes none. Row i is made from picture i; a task that makes pictures
+        from noise pays no heed to what they show.
+        """
+        return None
 
 
 def batch_rows(batch: Batch) -> int:

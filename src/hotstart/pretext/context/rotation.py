@@ -83,34 +83,33 @@ class Rotation(PretextTask):
         return Step(F.cross_entropy(logits, truth), {"accuracy": accuracy})
 
     @torch.no_grad()
-    def panels(self, batch: Batch, rng: Draws) -> list[Panel]:
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """Some pictures, turned, with the network's answer."""
         shown = batch["image"].select(range(min(SHOWN, len(batch["image"]))))
         draws = rng.batch(0, len(shown))
         upright = random_view(shown, self.settings.view, self.info.size, draws)
         turns = draws.named("turn").integers(0, TURNS)
         images = turned(upright, turns)
-        answers = self.classifier(self.encoder(images)).softmax(1).cpu()
         pictures = list(zip(to_uint8(upright), to_uint8(images), strict=True))
-        texts = [
-            ("", f"{90 * t}°: said {90 * int(a.argmax())}° ({a.max():.0%})")
-            for t, a in zip(turns.tolist(), answers, strict=True)
-        ]
-        right = sum(int(a.argmax()) == t for t, a in zip(turns.tolist(), answers, strict=True))
-        caption = (
-            f"Held-out pictures, each turned counter-clockwise by an angle that the network must "
-            f"name: {right} of {len(shown)} right here."
-        )
-        columns = ("view", "turned")
+        caption = "Pictures turned counter-clockwise by an angle that the network must name"
+        texts = [("", f"{90 * turn}°") for turn in turns.tolist()]
+        if answers:
+            said = self.classifier(self.encoder(images)).softmax(1).cpu()
+            best = said.argmax(1)
+            caption += f": {int((best == turns).sum())} of {len(shown)} right here"
+            texts = [
+                ("", f"{asked}: said {90 * int(turn)}° ({share[turn]:.0%})")
+                for (_, asked), turn, share in zip(texts, best, said, strict=True)
+            ]
         return [
             Panel(
                 "rotation",
                 "Which way is it turned?",
-                caption,
-                columns,
+                f"{caption}.",
+                ("view", "turned"),
                 pictures,
                 texts,
-                "prediction",
+                "prediction" if answers else "views",
             )
         ]
 

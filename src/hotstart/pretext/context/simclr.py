@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
-from hotstart.augment import ViewSettings, centre_view, random_view
+from hotstart.augment import ViewSettings, random_view
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.losses import nt_xent
+from hotstart.pretext.panels import neighbour_panel, pair_panel
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -22,11 +22,7 @@ from hotstart.pretext.task import (
     Settings,
     Step,
     Views,
-    to_uint8,
 )
-
-SHOWN = 6
-NEIGHBOURS = 5
 
 
 class SimCLRSettings(Settings):
@@ -79,42 +75,7 @@ class SimCLR(PretextTask):
         return Step(loss, {"positive_first": first})
 
     @torch.no_grad()
-    def panels(self, batch: Batch, rng: Draws) -> list[Panel]:
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """Pairs of views; and what the encoder finds alike among held-out pictures."""
-        count = min(SHOWN, len(batch["image"]))
-        draws = rng.batch(0, count)
-        pair = self.views({"image": batch["image"].select(range(count))}, draws)
-        wholes = centre_view(batch["image"], self.info.size)
-        h = F.normalize(self.encoder(wholes).float(), dim=1)
-        similarity = (h @ h.T).fill_diagonal_(-1)
-        nearest = similarity[:count].topk(min(NEIGHBOURS, len(h) - 1)).indices
-        whole = to_uint8(wholes)
-        views = [
-            list(row)
-            for row in zip(whole, to_uint8(pair["first"]), to_uint8(pair["second"]), strict=False)
-        ]
-        rows = [[whole[i], *(whole[int(j)] for j in nearest[i])] for i in range(count)]
-        found = [
-            ["", *(f"{float(similarity[i, j]):.2f}" for j in nearest[i])] for i in range(count)
-        ]
-        ranks = [f"nearest {k + 1}" for k in range(nearest.shape[1])]
-        return [
-            Panel(
-                "simclr-views",
-                "Two views of one picture",
-                "What the network must recognise as the same picture, among all others.",
-                ("picture", "first view", "second view"),
-                views,
-                [["", "", ""]] * count,
-            ),
-            Panel(
-                "simclr-neighbours",
-                "Nearest neighbours",
-                f"Held-out pictures and those of {len(h)} that the encoder finds most alike, by "
-                "cosine similarity of h; nobody told it what they show.",
-                ("picture", *ranks),
-                rows,
-                found,
-                "neighbours",
-            ),
-        ]
+        views = [pair_panel("simclr", self.views, batch, self.info.size, rng)]
+        return views + ([neighbour_panel("simclr", self.encoder, batch)] if answers else [])

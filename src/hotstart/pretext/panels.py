@@ -1,0 +1,65 @@
+"""Panels that several tasks show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from hotstart.augment import centre_view
+from hotstart.encoders import Encoder
+from hotstart.pretext.task import Batch, Draws, Panel, Views, to_uint8
+
+SHOWN = 6
+NEIGHBOURS = 5
+
+
+@torch.no_grad()
+def pair_panel(
+    task: str,
+    views: Callable[[Batch, Draws], Views],
+    batch: Batch,
+    size: int,
+    rng: Draws,
+) -> Panel:
+    """A few pictures beside their two views.
+
+    views: gives `first` and `second`, (B, 3, S, S) each.
+    """
+    count = min(SHOWN, len(batch["image"]))
+    shown = batch["image"].select(range(count))
+    pair = views({"image": shown}, rng.batch(0, count))
+    columns = centre_view(shown, size), pair["first"], pair["second"]
+    return Panel(
+        f"{task}-views",
+        "Two views of one picture",
+        "What the network must recognise as the same picture.",
+        ("picture", "first view", "second view"),
+        list(zip(*map(to_uint8, columns), strict=True)),
+        [["", "", ""]] * count,
+    )
+
+
+@torch.no_grad()
+def neighbour_panel(task: str, encoder: Encoder, batch: Batch, when: str = "") -> Panel:
+    """A few pictures beside those of the batch that the encoder finds most alike.
+
+    when: what the encoder has been through, for the title ("before training").
+    """
+    wholes = centre_view(batch["image"], encoder.spec.size)
+    h = F.normalize(encoder(wholes).float(), dim=1)
+    count = min(SHOWN, len(h))
+    similarity = (h @ h.T).fill_diagonal_(-1)
+    nearest = similarity[:count].topk(min(NEIGHBOURS, len(h) - 1)).indices
+    whole = to_uint8(wholes)
+    return Panel(
+        "-".join(filter(None, (task, "neighbours", when.replace(" ", "-")))),
+        " ".join(filter(None, ("Nearest neighbours", when))),
+        f"Pictures and those of {len(h)} that the encoder finds most alike, by cosine similarity "
+        "of h; nobody told it what they show.",
+        ("picture", *(f"nearest {k + 1}" for k in range(nearest.shape[1]))),
+        [[whole[i], *(whole[int(j)] for j in nearest[i])] for i in range(count)],
+        [["", *(f"{float(similarity[i, j]):.2f}" for j in nearest[i])] for i in range(count)],
+        "neighbours",
+    )
