@@ -7,18 +7,18 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tomli_w
-from PIL import Image, ImageDraw, ImageFont
 
 from hotstart.config import PretrainSettings, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.pretext.task import Panel
+from hotstart.training.sheet import draw_sheet
 
 SETTINGS, ENCODER, LOG, RESULTS = "run.toml", "encoder.safetensors", "log.jsonl", "results.jsonl"
 CHECKPOINTS, PANELS, QUARANTINE = "checkpoint", "panels", "quarantine.csv"
 
-CELL_PX, MARGIN_PX, TEXT_PX = 128, 10, 15
+NAME_BYTES = 200
+"""Of a file name without its suffix; file systems take 255."""
 
 
 def write_settings(folder: Path, settings: PretrainSettings) -> None:
@@ -55,7 +55,8 @@ def load_run(folder: Path) -> PretrainSettings:
 def write_panel(folder: Path, task: str, panel: Panel) -> None:
     """`panels/<name>.png`, a sheet with its texts, and beside it a JSON of what it shows."""
     (folder / PANELS).mkdir(exist_ok=True)
-    _sheet(panel).save(folder / PANELS / f"{panel.name}.png", optimize=True)
+    name = safe_name(panel.name)
+    draw_sheet(panel).save(folder / PANELS / f"{name}.png", optimize=True)
     told = {
         "task": task,
         "title": panel.title,
@@ -63,33 +64,10 @@ def write_panel(folder: Path, task: str, panel: Panel) -> None:
         "columns": list(panel.columns),
         "kind": panel.kind,
     }
-    (folder / PANELS / f"{panel.name}.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / PANELS / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
-def _sheet(panel: Panel) -> Image.Image:
-    font = ImageFont.load_default(TEXT_PX)
-    line = TEXT_PX + 8
-    columns = len(panel.columns)
-    step_x, step_y = CELL_PX + MARGIN_PX, CELL_PX + line
-    width = columns * step_x + MARGIN_PX
-    height = len(panel.pictures) * step_y + line + MARGIN_PX
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for c, head in enumerate(panel.columns):
-        x = MARGIN_PX + c * step_x + CELL_PX / 2
-        draw.text((x, MARGIN_PX), head, fill="black", font=font, anchor="ma")
-    for r, (pictures, texts) in enumerate(zip(panel.pictures, panel.texts, strict=True)):
-        for c, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
-            x, y = MARGIN_PX + c * step_x, MARGIN_PX + line + r * step_y
-            sheet.paste(_enlarged(picture), (x, y))
-            centre = x + CELL_PX / 2
-            draw.text((centre, y + CELL_PX + 2), text, fill="#333333", font=font, anchor="ma")
-    return sheet
-
-
-def _enlarged(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> Image.Image:
-    """To the cell's width: small pictures by repeating pixels, so that each one can be seen."""
-    image = Image.fromarray(picture)
-    small = max(image.size) * 2 <= CELL_PX
-    way = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-    return image.resize((CELL_PX, round(CELL_PX * image.height / image.width)), way)
+def safe_name(name: str) -> str:
+    """A file name, without suffix, for whatever text: one path component, no hidden file."""
+    safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+    return safe.encode()[:NAME_BYTES].decode(errors="ignore").lstrip(".") or "_"
