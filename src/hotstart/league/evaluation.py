@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,13 @@ from hotstart.data.draws import Draws
 from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
-from hotstart.league.pretraining import material_of, pretext_record, run_hash
+from hotstart.league.pretraining import pretext_record, run_hash
+from hotstart.league.rebuild import rebuild_task
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
-from hotstart.training import checkpoint
 from hotstart.training import folder as files
-from hotstart.training.train import build_task, heldout_batches
+from hotstart.training.train import heldout_batches
 
 PREDICTIONS = "predictions"
 
@@ -147,29 +146,18 @@ def _note_test_read(run: Path, data: str, seed: int) -> None:
 
 def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> Record:
     """The run's own pretext metric on the pictures of `dataset`, none of them trained on."""
-    if subject.run is None or subject.settings is None:
+    if subject.run is None:
         raise UsageError("--on pretext needs a run folder: its heads are in the checkpoint")
-    settings = subject.settings
-    saved = checkpoint.newest(subject.run / files.CHECKPOINTS)
-    if saved is None:
-        raise UsageError(f"{subject.run}: no checkpoint left, so the task's heads are gone")
-    material = material_of(settings.task, dataset)
-    own_pictures = subject.fingerprints.get("pretrain") == dataset.fingerprint
-    if not own_pictures:
-        material = replace(material, heldout=np.arange(len(dataset)))
-    state = checkpoint.load(saved)
-    # Buffers that grow with the training set (cluster assignments) keep that set's size.
-    trained_on = replace(material, train=np.arange(int(state["items"])))
-    task = build_task(settings, trained_on, settings.steps or 1)
-    task.load_state_dict(state["task"])
-    task.to(device).eval()
+    rebuilt = rebuild_task(subject.run, dataset)
+    task, settings = rebuilt.task.to(device), rebuilt.settings
     rng = Draws(settings.seed, 0, total=1, names=("score",))
-    score = task.score(heldout_batches(material, tuple(task.needs), device), rng)
+    asked = heldout_batches(rebuilt.material, tuple(task.needs), device)
+    score = task.score(asked, rng)
     return pretext_record(
         settings,
         score,
         data=dataset.name,
-        split="heldout" if own_pictures else "all",
+        split="heldout" if rebuilt.own_pictures else "all",
         fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,
     )

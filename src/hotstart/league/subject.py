@@ -62,7 +62,7 @@ def open_run(folder: Path) -> Subject:
             f"{folder}: the run is not finished, {ENCODER} is missing; "
             f"go on with `hotstart pretrain --resume {folder}`"
         )
-    told = _pretext_record(folder)
+    told = pretext_record_of(folder)
     return Subject(
         settings.task,
         load_encoder(folder / ENCODER),
@@ -74,7 +74,8 @@ def open_run(folder: Path) -> Subject:
     )
 
 
-def _pretext_record(folder: Path) -> Record | None:
+def pretext_record_of(folder: Path) -> Record | None:
+    """What the run in `folder` wrote of its own task; None before it is finished."""
     found = [r for r in read_records(folder / RESULTS) if r.downstream == "pretext"]
     return found[0] if found else None
 
