@@ -17,6 +17,7 @@ from hotstart.data.draws import Draws
 from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
+from hotstart.league.map import write_maps
 from hotstart.league.pretraining import pretext_record, run_hash
 from hotstart.league.rebuild import rebuild_task
 from hotstart.league.records import Record, settings_hash, write_records
@@ -70,6 +71,20 @@ def evaluate_subject(
                 records.append(record)
                 if subject.run is not None:
                     _keep(subject.run, record, outcome)
+        if subject.run is not None:
+            # Never the test split's pictures: a map is looked at again and again.
+            shown = dataset.indices("val")
+            write_maps(
+                subject.run,
+                subject.encoder,
+                dataset,
+                shown[dataset.labels[shown] >= 0],
+                task=subject.task,
+                split="val",
+                seed=subject.seed,
+                device=device,
+                labels=True,
+            )
     if subject.run is not None:
         write_records(subject.run / files.RESULTS, records)
     return records

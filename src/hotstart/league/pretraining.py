@@ -11,8 +11,9 @@ import numpy as np
 
 from hotstart.config import PretrainSettings, nearest, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
-from hotstart.encoders import encoder_kind, resolve_spec
+from hotstart.encoders import encoder_kind, load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
+from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
 from hotstart.league.versions import versions
@@ -140,8 +141,19 @@ def _run(
         free = shutil.disk_usage(folder).free
         if free < 200 * 2**20:
             raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
-    outcome = train(settings, material_of(settings.task, dataset), folder, fabric, listener)
+    material = material_of(settings.task, dataset)
+    outcome = train(settings, material, folder, fabric, listener)
     if outcome is not None:
+        write_maps(
+            folder,
+            load_encoder(folder / files.ENCODER).to(fabric.device),
+            dataset,
+            material.heldout,
+            task=settings.task,
+            split="heldout",
+            seed=settings.seed,
+            device=fabric.device,
+        )
         record = pretext_record(
             outcome.settings,
             outcome.score,

@@ -18,6 +18,7 @@ from hotstart.report import comparisons, provenance, table
 from hotstart.report.charts import Chart, chart_json, styles_of
 from hotstart.report.curves import trainings
 from hotstart.report.headline import main_arena, main_question, ranking, write_headline
+from hotstart.report.map import maps_of
 from hotstart.report.pretext import pretext_rows
 from hotstart.report.runs import Picture, Run, read_runs
 from hotstart.report.standings import Contender, Standings, compute_standings, labels_of
@@ -88,7 +89,9 @@ def render(name: str, runs: Sequence[Run]) -> str:
                 comparisons.stage_charts(*told),
             ),
         ]
+    atlas = maps_of(standings, names)
     sections += [
+        Section("map", "Which pictures the encoder finds alike", atlas),
         Section("scores", "The tasks' own scores", pretext_rows(standings, names, styles)),
         Section("training", "Training", trainings(standings, names, styles)),
         Section("pictures", "What each task sees", _sheets(standings, names)),
@@ -121,9 +124,10 @@ def render(name: str, runs: Sequence[Run]) -> str:
         notes=[note for run in runs for note in run.notes],
     )
     scripts = [_plotly(), _asset("charts.js")] if charts else []
+    scripts += [_asset("map.js")] if atlas.maps else []
     return environment.get_template("page.html").render(
         name=name,
-        style=Markup(_asset("style.css")),
+        style=Markup(_asset("style.css") + _asset("map.css")),
         body=Markup(body),
         charts=charts,
         scripts=[Markup(script) for script in scripts],

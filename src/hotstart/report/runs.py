@@ -17,6 +17,7 @@ from hotstart.league.records import Record
 
 SETTINGS, RESULTS, LOG = "run.toml", "results.jsonl", "log.jsonl"
 PANELS, QUARANTINE = "panels", "quarantine.csv"
+MAP = "map"
 DEPTH = 3
 INSIDE_A_RUN = frozenset({PANELS, "checkpoint", "predictions", "tensorboard"})
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -185,6 +186,8 @@ def _without_repeats(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _read_panels(run: Run) -> Iterator[Picture]:
     for path in sorted((run.path / PANELS).glob("*.png")):
+        if path.stem == MAP:  # thumbnails in a grid, which `map.py` reads
+            continue
         png = path.read_bytes()
         if len(png) < 24 or not png.startswith(PNG_START):
             run.notes.append(f"{run.name}: {PANELS}/{path.name} is no PNG file.")

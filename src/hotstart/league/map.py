@@ -1,0 +1,105 @@
+"""The embedding map of a run: where its encoder puts pictures, before and after training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from hotstart.augment import centre_view
+from hotstart.data import Dataset
+from hotstart.downstream import extract, recalibrate_batchnorm
+from hotstart.downstream.layout import lay_out
+from hotstart.encoders import Encoder, build_encoder
+from hotstart.pretext.task import to_uint8
+from hotstart.training.folder import PANELS
+
+MAP, MAP_BEFORE = "map", "map-before"
+PICTURES = 600
+PER_ROW = 25
+SMALL_PX, CELL_PX = 32, 48
+"""Side of a thumbnail: of pictures that are trained on at 32 px or less, and of larger ones."""
+
+Int64s = npt.NDArray[np.int64]
+
+
+def write_maps(
+    run: Path,
+    encoder: Encoder,
+    dataset: Dataset,
+    items: Int64s,
+    *,
+    task: str,
+    split: str,
+    seed: int,
+    device: torch.device,
+    labels: bool = False,
+) -> None:
+    """Lay up to 600 of the pictures `items` out on a plane, by the features h of `encoder`.
+
+    Writes `panels/map.json` (places, names), `panels/map.png` (a sprite of thumbnails, 25 a row)
+    and `panels/map-before.json`, the same pictures as the encoder saw them before it was trained:
+    freshly initialised from `seed`, its BatchNorm statistics estimated on these pictures. `random`
+    was never trained, so it has no map of before. What was there is replaced.
+
+    labels: whether the pictures may be told by their class; for evaluations alone.
+    """
+    items = items[np.argsort(dataset.hashes[items], kind="stable")][:PICTURES]
+    if not len(items):
+        return
+    (run / PANELS).mkdir(exist_ok=True)
+    known = dataset.labels[items].tolist() if labels else [-1] * len(items)
+    cell_px = SMALL_PX if encoder.spec.size <= SMALL_PX else CELL_PX
+    told = {
+        "kind": "map",
+        "task": task,
+        "data": dataset.name,
+        "split": split,
+        "sprite": f"{MAP}.png",
+        "cell_px": cell_px,
+        "per_row": PER_ROW,
+        "classes": list(dataset.classes) if labels else [],
+        "label": [label if label >= 0 else None for label in known],
+        "name": [dataset.path(int(item)) for item in items],
+    }
+    if task != "random":
+        fresh = build_encoder(encoder.spec, seed).to(device)
+        recalibrate_batchnorm(fresh, dataset, items)
+        before = {"when": "before training", **_places(fresh, dataset, items, device), **told}
+        _write_json(run / PANELS / f"{MAP_BEFORE}.json", before)
+    part = run / PANELS / f"{MAP}.png.part"
+    _sprite(dataset, items, cell_px).save(part, format="PNG", optimize=True)
+    part.replace(run / PANELS / f"{MAP}.png")
+    when = "untrained" if task == "random" else "after training"
+    after = {"when": when, **_places(encoder, dataset, items, device), **told}
+    _write_json(run / PANELS / f"{MAP}.json", after)
+
+
+def _places(
+    encoder: Encoder, dataset: Dataset, items: Int64s, device: torch.device
+) -> dict[str, Any]:
+    features = extract(encoder, dataset, items, device=device, stages=False)
+    layout = lay_out(features.last)
+    places = layout.places.round(4)
+    return {"method": layout.method, "x": places[:, 0].tolist(), "y": places[:, 1].tolist()}
+
+
+def _sprite(dataset: Dataset, items: Int64s, cell_px: int) -> Image.Image:
+    """Thumbnail i at column i % 25, row i // 25."""
+    rows = -(-len(items) // PER_ROW)
+    sprite = np.full((rows * cell_px, PER_ROW * cell_px, 3), 255, np.uint8)
+    for i, picture in enumerate(to_uint8(centre_view(dataset.pictures.get(items), cell_px))):
+        top, left = i // PER_ROW * cell_px, i % PER_ROW * cell_px
+        sprite[top : top + cell_px, left : left + cell_px] = picture
+    return Image.fromarray(sprite)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values), encoding="utf-8")
+    part.replace(path)
