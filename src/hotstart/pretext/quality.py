@@ -1,0 +1,23 @@
+"""How near a picture that was made comes to the true one."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+# The mean squared error of rounding to 8 bits, in units of the full range: no answer is told from
+# the truth below it, and a uniform picture does not count as infinitely good.
+ROUNDING = 1 / (12 * 255**2)
+
+
+def psnr_db(pictures: Tensor, truth: Tensor, where: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture in decibels, (B,): 10 log10(1 / MSE), at most 59.
+
+    pictures, truth: (B, C, H, W) in 0..1; what lies outside that range is clipped to it.
+    where: bool (B, 1, H, W), the pixels that count.
+
+    The mean over pictures of this, as papers report it, weighs every picture alike; it is not the
+    PSNR of the mean error, which a few hard pictures decide.
+    """
+    errors = (pictures.clamp(0, 1) - truth).square().mean(1, keepdim=True) * where
+    mean = errors.sum((1, 2, 3)) / where.sum((1, 2, 3))
+    return -10 * mean.clamp_min(ROUNDING).log10()
