@@ -9,33 +9,6 @@ from torch import Tensor
 from hotstart.pretext.distributed import gather, rank
 
 
-def weighted_l2(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Squared error where it counts: the masked L2 of Pathak 2016 (arXiv:1604.07379), eq. 1.
-
-    prediction, truth: (B, C, H, W). weight: (B, 1, H, W), >= 0, some of it above 0 in each row.
-
-    Returns the mean over the batch of each picture's weighted mean over places and channels.
-    """
-    errors = (prediction - truth).square().mean(1, keepdim=True) * weight
-    return (errors.sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
-
-
-def discriminator_loss(real: Tensor, made: Tensor) -> Tensor:
-    """- log D(real) - log(1 - D(made)), Goodfellow 2014 (arXiv:1406.2661), eq. 1; 2 ln 2 at chance.
-
-    real, made: logits (B,) of D on true and on generated pictures.
-    """
-    return F.softplus(-real).mean() + F.softplus(made).mean()
-
-
-def generator_loss(made: Tensor) -> Tensor:
-    """- log D(made), the form of Goodfellow 2014 that does not saturate; ln 2 at chance.
-
-    made: logits (B,) of D on generated pictures.
-    """
-    return F.softplus(-made).mean()
-
-
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Normalised temperature-scaled cross-entropy, Chen 2020 (arXiv:2002.05709), eq. 1.
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
 from hotstart.encoders import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, Encoder
-from hotstart.pretext.losses import discriminator_loss, generator_loss, weighted_l2
-from hotstart.pretext.quality import psnr_db
+from hotstart.pretext.adversarial import discriminator_loss, generator_loss
+from hotstart.pretext.reconstruction import psnr_db, weighted_l2
 from hotstart.pretext.task import (
     Batch,
     Draws,

@@ -1,4 +1,4 @@
-"""How near a picture that was made comes to the true one."""
+"""How near a picture that was made comes to the true one: what is trained, what is reported."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from torch import Tensor
 # The mean squared error of rounding to 8 bits, in units of the full range: no answer is told from
 # the truth below it, and a uniform picture does not count as infinitely good.
 ROUNDING = 1 / (12 * 255**2)
+
+
+def weighted_l2(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Squared error where it counts: the masked L2 of Pathak 2016 (arXiv:1604.07379), eq. 1.
+
+    prediction, truth: (B, C, H, W). weight: (B, 1, H, W), >= 0, some of it above 0 in each row.
+
+    Returns the mean over the batch of each picture's weighted mean over places and channels.
+    """
+    errors = (prediction - truth).square().mean(1, keepdim=True) * weight
+    return (errors.sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
 
 
 def psnr_db(pictures: Tensor, truth: Tensor, where: Tensor) -> Tensor:
