@@ -305,13 +305,14 @@ def slopes(rows: int, seed: int) -> Batch:
 @pytest.mark.slow
 def test_it_beats_the_rim_where_the_hole_can_be_known() -> None:
     task = make(view=WHOLE)
-    steps = 120
+    steps = 100
 
     def views(step: int) -> dict[str, Tensor]:
         return task.views(slopes(32, step), draws(32, step))
 
     fit(task, views, steps, rate=4e-3)
-    settle(task, [views(steps + i) for i in range(10)])
+    fit(task, lambda step: views(steps + step), 30, rate=5e-4)
+    settle(task, [views(1000 + i) for i in range(10)])
     score = task.score([slopes(64, 10_000 + i) for i in range(3)], draws(1))
     assert score.trivial is not None
     assert score.value > score.trivial + 2
