@@ -74,8 +74,9 @@ class Inpainting(PretextTask):
     metric: ClassVar[str] = "psnr_db"
     Settings: ClassVar[type[Settings]] = InpaintingSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=1e-4
+        name="adamw", learning_rate=8e-3, weight_decay=1e-4
     )
+    batch_size: ClassVar[int] = 64
     settings: InpaintingSettings
 
     def __init__(self, encoder: Encoder, settings: InpaintingSettings, info: Info) -> None:
