@@ -94,8 +94,10 @@ class RunDisplay:
 
 
 def _beside(value: float, event: dict[str, Any]) -> str:
+    decibels = event["metric"].endswith("_db")
+    shown, name = ("{:.2f} dB", "trivial answer") if decibels else ("{:.3f}", "chance")
     trivial = event.get("trivial")
-    return f"{value:.3f}" + ("" if trivial is None else f" (chance {trivial:.3f})")
+    return shown.format(value) + ("" if trivial is None else f" ({name} {shown.format(trivial)})")
 
 
 def print_records(records: Sequence[Record]) -> None:
