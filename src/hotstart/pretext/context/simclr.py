@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import torch
 
-from hotstart.augment import ViewSettings, random_view
+from hotstart.augment import ViewSettings
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.losses import nt_xent
-from hotstart.pretext.panels import neighbour_panel, pair_panel
+from hotstart.pretext.spread import PROJECTION_STD, dimension_std
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -23,6 +23,13 @@ from hotstart.pretext.task import (
     Step,
     Views,
 )
+from hotstart.pretext.two_views import (
+    SMALL_PICTURES,
+    pair_panels,
+    positive_first,
+    positive_first_at_chance,
+    two_views,
+)
 
 
 class SimCLRSettings(Settings):
@@ -33,7 +40,7 @@ class SimCLRSettings(Settings):
     """Width of the projector's hidden layer."""
     projection: int = Field(default=128, ge=1)
     """Length of z."""
-    view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
+    view: ViewSettings = SMALL_PICTURES
     """As in the paper's appendix B.9 for CIFAR-10; at 96 px and more blur=0.5, strength=1."""
 
 
@@ -58,24 +65,23 @@ class SimCLR(PretextTask):
 
     def trivial(self, rows: int) -> float:
         """Chance that the positive is ranked first among the other 2B - 1 views."""
-        return 1 / (2 * rows - 1)
+        return positive_first_at_chance(rows)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
-        return {
-            name: random_view(batch["image"], self.settings.view, self.info.size, rng.named(name))
-            for name in ("first", "second")
-        }
+        return two_views(batch, self.settings.view, self.info.size, rng)
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """NT-Xent of the two projections; near ln(2B - 1) at random."""
         h = self.encoder(torch.cat([views["first"], views["second"]]))
         z1, z2 = self.projector(h).float().chunk(2)
-        loss, first = nt_xent(z1, z2, self.settings.temperature)
-        return Step(loss, {"positive_first": first})
+        loss = nt_xent(z1, z2, self.settings.temperature)
+        metrics = {"positive_first": positive_first(z1, z2), PROJECTION_STD: dimension_std(z1)}
+        return Step(loss, metrics)
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """Pairs of views; and what the encoder finds alike among held-out pictures."""
-        views = [pair_panel("simclr", self.views, batch, self.info.size, rng)]
-        return views + ([neighbour_panel("simclr", self.encoder, batch)] if answers else [])
+        return pair_panels(
+            "simclr", self.encoder, self.views, batch, self.info.size, rng, answers=answers
+        )
