@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from hotstart.augment import ViewSettings, random_view
-from hotstart.encoders import Encoder
 from hotstart.pretext.losses import pair_similarities
 from hotstart.pretext.panels import neighbour_panel, pair_panel
-from hotstart.pretext.task import Batch, Draws, Panel, Views
-
-SMALL_PICTURES = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
-"""SimCLR's views for CIFAR-10 (arXiv:2002.05709, B.9), but crops of at least a fifth."""
+from hotstart.pretext.task import Batch, Draws, Panel, PretextTask, Settings, Views
 
 
-def two_views(batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Views:
-    """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
-    return {
-        name: random_view(batch["image"], settings, size, rng.named(name))
-        for name in ("first", "second")
-    }
+class TwoViewSettings(Settings):
+    """Settings of all tasks with two views."""
+
+    view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
+    """SimCLR's for CIFAR-10 (arXiv:2002.05709, appendix B.9), but crops of at least a fifth; at
+    96 px and more blur=0.5, strength=1."""
+
+
+class TwoViewTask(PretextTask):
+    """Two views of each picture, of which the network must find that they belong together."""
+
+    name: ClassVar[str]
+    """As registered; panels are named after it."""
+    metric: ClassVar[str] = "positive_first"
+    settings: TwoViewSettings
+
+    def trivial(self, rows: int) -> float:
+        """Chance that the positive is ranked first among the other 2B - 1 views."""
+        return 1 / (2 * rows - 1)
+
+    def views(self, batch: Batch, rng: Draws) -> Views:
+        """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
+        return {
+            name: random_view(batch["image"], self.settings.view, self.info.size, rng.named(name))
+            for name in ("first", "second")
+        }
+
+    @torch.no_grad()
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """Pairs of views; and what the encoder finds alike among held-out pictures."""
+        views = [pair_panel(self.name, self.views, batch, self.info.size, rng)]
+        return views + ([neighbour_panel(self.name, self.encoder, batch)] if answers else [])
 
 
 @torch.no_grad()
@@ -34,26 +56,3 @@ def positive_first(z1: Tensor, z2: Tensor, keys: tuple[Tensor, Tensor] | None = 
     """
     similarity, positive = pair_similarities(z1, z2, keys)
     return (similarity.argmax(1) == positive).float().mean()
-
-
-def positive_first_at_chance(rows: int) -> float:
-    """`positive_first` where all of the 2B - 1 other views are as likely to be the first.
-
-    rows: B.
-    """
-    return 1 / (2 * rows - 1)
-
-
-def pair_panels(
-    task: str,
-    encoder: Encoder,
-    views: Callable[[Batch, Draws], Views],
-    batch: Batch,
-    size: int,
-    rng: Draws,
-    *,
-    answers: bool,
-) -> list[Panel]:
-    """Pairs of views; and with `answers` what the encoder finds alike among the pictures."""
-    shown = [pair_panel(task, views, batch, size, rng)]
-    return shown + ([neighbour_panel(task, encoder, batch)] if answers else [])

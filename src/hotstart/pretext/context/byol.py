@@ -7,30 +7,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from hotstart.augment import ViewSettings
 from hotstart.config import Field
 from hotstart.encoders import Encoder, Teacher, ema_schedule, mlp
 from hotstart.pretext.losses import regression_loss
 from hotstart.pretext.spread import PROJECTION_STD, dimension_std
-from hotstart.pretext.task import (
-    Batch,
-    Draws,
-    Info,
-    OptimiserSettings,
-    Panel,
-    PretextTask,
-    Progress,
-    Settings,
-    Step,
-    Views,
-)
-from hotstart.pretext.two_views import (
-    SMALL_PICTURES,
-    pair_panels,
-    positive_first,
-    positive_first_at_chance,
-    two_views,
-)
+from hotstart.pretext.task import Info, OptimiserSettings, Progress, Settings, Step, Views
+from hotstart.pretext.two_views import TwoViewSettings, TwoViewTask, positive_first
 
 SLOWEST, FASTEST = 0.996, 0.9
 """The paper's `ema_decay`, and the least that it found to be safe (table 5a)."""
@@ -38,7 +20,7 @@ SPANS = 10
 """Times that the teacher's memory, 1 / (1 - ema_decay) steps, fits a run by default."""
 
 
-class BYOLSettings(Settings):
+class BYOLSettings(TwoViewSettings):
     """Settings of `byol`."""
 
     ema_decay: float | None = Field(default=None, ge=0, le=1)
@@ -49,11 +31,9 @@ class BYOLSettings(Settings):
     """Width of the hidden layer of projector and predictor; the paper's is 4096."""
     projection: int = Field(default=128, ge=1)
     """Length of z and p; the paper's is 256."""
-    view: ViewSettings = SMALL_PICTURES
-    """At 96 px and more blur=0.5, strength=1."""
 
 
-class BYOL(PretextTask):
+class BYOL(TwoViewTask):
     """Predict, from one view, the projection that an EMA teacher makes of the other one.
 
     Grill 2020 (arXiv:2006.07733), eq. 1 and 2, algorithm 1. No negatives: that the predictor is
@@ -65,8 +45,8 @@ class BYOL(PretextTask):
     for short runs.
     """
 
+    name: ClassVar[str] = "byol"
     Settings: ClassVar[type[Settings]] = BYOLSettings
-    metric: ClassVar[str] = "positive_first"
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=1.5e-3, weight_decay=1e-4
     )
@@ -80,14 +60,6 @@ class BYOL(PretextTask):
         self.teacher = Teacher(self._student())
         asked = settings.ema_decay
         self.ema_decay = default_ema_decay(info.total_steps) if asked is None else asked
-
-    def trivial(self, rows: int) -> float:
-        """Chance that the positive is ranked first among the other 2B - 1 views."""
-        return positive_first_at_chance(rows)
-
-    def views(self, batch: Batch, rng: Draws) -> Views:
-        """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
-        return two_views(batch, self.settings.view, self.info.size, rng)
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """2 - 2 cos of prediction and target, from first to second view and back; 0..8."""
@@ -105,13 +77,6 @@ class BYOL(PretextTask):
     def after_step(self, step: Step, progress: Progress) -> None:
         """The teacher follows, ever more slowly."""
         self.teacher.update(self._student(), ema_schedule(self.ema_decay, progress.fraction))
-
-    @torch.no_grad()
-    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
-        """Pairs of views; and what the encoder finds alike among held-out pictures."""
-        return pair_panels(
-            "byol", self.encoder, self.views, batch, self.info.size, rng, answers=answers
-        )
 
     def _student(self) -> nn.Module:
         """What the teacher is a slow copy of."""
