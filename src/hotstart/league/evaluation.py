@@ -18,6 +18,7 @@ from hotstart.data.draws import Draws
 from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
+from hotstart.league.predictions import write_predictions
 from hotstart.league.pretraining import material_of, pretext_record, run_hash
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import Subject
@@ -25,8 +26,6 @@ from hotstart.league.versions import versions
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
 from hotstart.training.train import build_task, heldout_batches
-
-PREDICTIONS = "predictions"
 
 
 def evaluate_subject(
@@ -70,7 +69,8 @@ def evaluate_subject(
                 record = _record(contender, dataset, outcome)
                 records.append(record)
                 if subject.run is not None:
-                    _keep(subject.run, record, outcome)
+                    kept = outcome.predictions
+                    write_predictions(subject.run, record, kept.hashes, kept.labels, kept.predicted)
     if subject.run is not None:
         write_records(subject.run / files.RESULTS, records)
     return records
@@ -116,25 +116,6 @@ def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
         budget=subject.budget,
         detail=outcome.detail,
         versions=versions(),
-    )
-
-
-def _keep(run: Path, record: Record, outcome: Outcome) -> None:
-    """Write the prediction for every item, for paired comparison."""
-    folder = run / PREDICTIONS
-    folder.mkdir(exist_ok=True)
-    name = "-".join(
-        str(part)
-        for part in (record.task, record.downstream, record.protocol, record.stage)
-        + (f"{record.labels:g}", record.split, record.seed)
-    )
-    safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-    predictions = outcome.predictions
-    np.savez_compressed(
-        folder / f"{safe}.npz",
-        hashes=predictions.hashes,
-        labels=predictions.labels,
-        predicted=predictions.predicted,
     )
 
 
