@@ -13,6 +13,7 @@ from hotstart.league.records import Record
 PREDICTIONS = "predictions"
 Hashes = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 def predictions_path(run: Path, record: Record) -> Path:
@@ -20,7 +21,7 @@ def predictions_path(run: Path, record: Record) -> Path:
 
     Its name ends in the record's settings hash: one run may be evaluated on several data sets.
     """
-    return run / PREDICTIONS / _file(_parts(record) + [record.settings_hash[:8]])
+    return run / PREDICTIONS / _names(record)[0]
 
 
 def write_predictions(
@@ -35,24 +36,39 @@ def write_predictions(
     part.replace(path)
 
 
-def find_predictions(run: Path, record: Record) -> Path | None:
-    """The file of `record`'s predictions; None where there is none.
+class Kept:
+    """All files of predictions in a folder and two levels below it."""
 
-    Older names, which lacked the settings hash, are found too.
-    """
-    candidates = (predictions_path(run, record), run / PREDICTIONS / _file(_parts(record)))
-    return next((path for path in candidates if path.is_file()), None)
+    def __init__(self, folder: Path) -> None:
+        self._paths: dict[str, list[Path]] = {}
+        for below in ("", "*/", "*/*/"):
+            for path in sorted(folder.glob(f"{below}{PREDICTIONS}/*.npz")):
+                self._paths.setdefault(path.name, []).append(path)
+
+    def right(self, record: Record) -> tuple[Path, Hashes, Bools] | None:
+        """The file behind `record` and what `load_right` reads there; None where there is none."""
+        for path in (path for name in _names(record) for path in self._paths.get(name, [])):
+            try:
+                return path, *_read_right(path, record)
+            except DataError:  # another run's of the same, older name
+                continue
+        return None
 
 
-def load_right(run: Path, record: Record) -> tuple[Hashes, npt.NDArray[np.bool_]]:
+def load_right(run: Path, record: Record) -> tuple[Hashes, Bools]:
     """Content hash, uint64 (N,), and right or not, bool (N,), of each test item behind `record`.
 
     Items are in the order of their hashes, so two records whose hashes are equal are aligned.
     Raises DataError where the predictions are missing, unreadable or another record's.
     """
-    path = find_predictions(run, record)
+    candidates = [run / PREDICTIONS / name for name in _names(record)]
+    path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise DataError(f"{run / PREDICTIONS} has no predictions of {' '.join(_parts(record))}")
+    return _read_right(path, record)
+
+
+def _read_right(path: Path, record: Record) -> tuple[Hashes, Bools]:
     try:
         with np.load(path, allow_pickle=False) as file:
             hashes, labels, predicted = (file[key] for key in ("hashes", "labels", "predicted"))
@@ -74,7 +90,10 @@ def _parts(record: Record) -> list[str]:
     return [str(part) for part in (*named, labels, record.split, record.seed)]
 
 
-def _file(parts: list[str]) -> str:
-    """A safe name: what comes from data never becomes a path."""
-    name = "-".join(part for part in parts if part)
-    return "".join(c if c.isalnum() or c in "-._" else "_" for c in name) + ".npz"
+def _names(record: Record) -> tuple[str, str]:
+    """Safe names, for what comes from data never becomes a path: ours, and the older one."""
+    named = "-".join(part for part in _parts(record) if part)
+    names = (f"{named}-{record.settings_hash[:8]}", named)
+    safe = ("".join(c if c.isalnum() or c in "-._" else "_" for c in name) for name in names)
+    one, older = (f"{name}.npz" for name in safe)
+    return one, older
