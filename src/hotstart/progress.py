@@ -46,7 +46,7 @@ class RunDisplay:
 
     def say(self, sentence: str) -> None:
         """One line."""
-        self.console.print(sentence, markup=False, highlight=False)
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Progress of anything that is counted: reading data, extracting features, fitting."""
@@ -101,8 +101,10 @@ def end_text(event: dict[str, Any]) -> str:
 
 
 def _beside(value: float, event: dict[str, Any]) -> str:
+    decibels = event["metric"].endswith("_db")
+    shown, name = ("{:.2f} dB", "trivial answer") if decibels else ("{:.3f}", "chance")
     trivial = event.get("trivial")
-    return f"{value:.3f}" + ("" if trivial is None else f" (chance {trivial:.3f})")
+    return shown.format(value) + ("" if trivial is None else f" ({name} {shown.format(trivial)})")
 
 
 def print_records(records: Sequence[Record]) -> None:
