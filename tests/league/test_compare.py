@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -10,18 +11,26 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
-import hotstart
-from hotstart.errors import HotstartError, UsageError
+from hotstart.config import PretrainSettings, parse
+from hotstart.data import open_dataset
+from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.compare import Comparison, run_league
+from hotstart.league.evaluation import evaluation_hash
 from hotstart.league.executor import Ended, Told
-from hotstart.league.records import read_records
+from hotstart.league.predictions import write_predictions
+from hotstart.league.pretraining import pretext_record, run_hash
+from hotstart.league.records import Record, read_records, write_records
 from hotstart.league.settings import check, read_league
+from hotstart.pretext.task import Score
+from hotstart.training import folder as files
 
 ASKED: dict[str, Any] = {
     "tasks": ["rotation", "simclr"],
@@ -33,10 +42,64 @@ ASKED: dict[str, Any] = {
 }
 
 
-class InThisProcess:
-    """An executor without processes. fail: names of cells that fail; stop_after: cells to run."""
+def pretend_pretrain(*, out: str, **values: Any) -> None:
+    """Leave the files of a run that was not trained."""
+    folder = Path(out)
+    folder.mkdir()
+    settings = parse(PretrainSettings, values, "test")
+    files.write_settings(folder, settings)
+    (folder / files.ENCODER).touch()
+    record = pretext_record(
+        settings,
+        Score("accuracy", 0.5, 0.25, 300),
+        data=settings.data,
+        split="heldout",
+        fingerprints={"pretrain": open_dataset(settings.data, size=None).fingerprint},
+        budget={"steps": settings.steps, "seconds": 1.0},
+    )
+    write_records(folder / files.RESULTS, [record])
+
+
+def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked: Any) -> None:
+    """Records and predictions of 200 items, the same for the same run."""
+    folder = Path(subject)
+    settings, pictures = files.load_run(folder), open_dataset(data, size=None).fingerprint
+    rng = np.random.default_rng([seed, *settings.task.encode()])
+    hashes, labels = np.arange(200, dtype=np.uint64), np.zeros(200, np.int64)
+    for share, protocol in itertools.product(asked["labels"], asked["protocols"]):
+        predicted = (rng.random(200) < 0.5).astype(np.int64)
+        record = Record(
+            task=settings.task,
+            encoder=settings.encoder,
+            data=data,
+            downstream=asked["on"],
+            protocol=protocol,
+            stage="last",
+            labels=share,
+            split=split,
+            seed=seed,
+            metric="top1",
+            value=float((predicted == labels).mean()),
+            chance=0.5,
+            settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures),
+            data_fingerprints={"pretrain": pictures, "evaluate": pictures},
+        )
+        write_predictions(folder, record, hashes, labels, predicted)
+        write_records(folder / files.RESULTS, [record])
+
+
+class Pretence:
+    """An executor whose cells take no time; fail: names of those that fail.
+
+    stop_after: Ctrl-C comes with the cell after so many
+    """
 
     workers = 1
+    functions: ClassVar[dict[str, Callable[..., Any]]] = {
+        "pretrain": pretend_pretrain,
+        "evaluate": pretend_evaluate,
+        "calibrate": lambda **values: 40 + len(values["task"]),
+    }
 
     def __init__(self, fail: set[str] | None = None, stop_after: int = 1000) -> None:
         self.ran: list[str] = []
@@ -47,15 +110,10 @@ class InThisProcess:
         if len(self.ran) == self._stop_after:
             raise KeyboardInterrupt
         self.ran.append(cell.name)
-        value, problem = None, None
-        try:
-            if cell.name in self._fail:
-                raise UsageError("planted")
-            json.dumps(cell.arguments)  # a cell must be able to travel
-            value = getattr(hotstart, cell.function)(**cell.arguments)
-        except HotstartError as error:
-            problem = str(error)
-        self._ended.append(Ended(cell.name, value if isinstance(value, int) else None, problem))
+        failed = cell.name in self._fail
+        arguments = json.loads(json.dumps(cell.arguments))  # a cell must be able to travel
+        value = None if failed else self.functions[cell.function](**arguments)
+        self._ended.append(Ended(cell.name, value, "planted" if failed else None))
 
     def wait(self) -> Told | Ended:
         return self._ended.pop()
@@ -64,7 +122,7 @@ class InThisProcess:
         pass
 
 
-def league(data: Path, folder: Path, executor: InThisProcess, **more: Any) -> Comparison:
+def league(data: Path, folder: Path, executor: Pretence, **more: Any) -> Comparison:
     kept = {name: more.pop(name) for name in ("known", "listener") if name in more}
     asked = check({**ASKED, "data": str(data), **more})
     return run_league(asked, folder, executor=executor, **kept)
@@ -73,7 +131,7 @@ def league(data: Path, folder: Path, executor: InThisProcess, **more: Any) -> Co
 @pytest.fixture(scope="module")
 def whole(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """A league that nothing disturbed."""
-    return league(class_folder, tmp_path_factory.mktemp("whole") / "league", InThisProcess())
+    return league(class_folder, tmp_path_factory.mktemp("whole") / "league", Pretence())
 
 
 def table(found: Comparison) -> list[tuple[Any, ...]]:
@@ -96,10 +154,6 @@ def test_the_whole_grid_with_its_controls(whole: Comparison) -> None:
         (task, seed) for task in who for seed in (0, 1)
     )
     assert {r.split for r in measured} == {"val"}, "the test split is not read unasked"
-    for record in whole.records:
-        assert record.budget["steps"] == 2
-        assert record.budget["seconds"] is not None
-        assert (record.budget["peak_memory_bytes"] or 0) > 1e6
     told = json.loads((whole.folder / "statistics.json").read_text())
     tasks = {one["task"]: one for one in told["arenas"][0]["columns"][0]["standings"]}
     assert tasks["simclr"]["resampled"] == "seeds and items"
@@ -108,7 +162,7 @@ def test_the_whole_grid_with_its_controls(whole: Comparison) -> None:
 
 
 def test_what_is_finished_is_never_run_again(class_folder: Path, whole: Comparison) -> None:
-    again = InThisProcess()
+    again = Pretence()
     found = league(class_folder, whole.folder, again)
     assert again.ran == []
     assert table(found) == table(whole)
@@ -117,7 +171,7 @@ def test_what_is_finished_is_never_run_again(class_folder: Path, whole: Comparis
 def test_stopped_anywhere_it_goes_on_and_gives_the_same_table(
     class_folder: Path, whole: Comparison, tmp_path: Path
 ) -> None:
-    first, second = InThisProcess(stop_after=5), InThisProcess()
+    first, second = Pretence(stop_after=5), Pretence()
     with pytest.raises(KeyboardInterrupt):
         league(class_folder, tmp_path / "league", first)
     found = league(class_folder, tmp_path / "league", second)
@@ -130,7 +184,7 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(
     class_folder: Path, whole: Comparison, tmp_path: Path
 ) -> None:
     events: list[dict[str, Any]] = []
-    executor = InThisProcess(fail={"simclr-0", "rotation-1-classify"})
+    executor = Pretence(fail={"simclr-0", "rotation-1-classify"})
     found = league(class_folder, tmp_path / "league", executor, listener=events.append)
     assert set(found.problems) == {"simclr-0", "simclr-0-classify", "rotation-1-classify"}
     assert "not run" in found.problems["simclr-0-classify"]
@@ -140,7 +194,7 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(
         "simclr-0",
         "rotation-1-classify",
     ]
-    mended = InThisProcess()
+    mended = Pretence()
     again = league(class_folder, tmp_path / "league", mended)
     assert set(mended.ran) == set(found.problems)
     assert table(again) == table(whole)
@@ -149,7 +203,7 @@ def test_a_cell_that_fails_is_told_and_the_others_go_on(
 def test_known_records_count_wherever_the_league_is(
     class_folder: Path, whole: Comparison, tmp_path: Path
 ) -> None:
-    executor = InThisProcess()
+    executor = Pretence()
     known = [whole.folder / "results.jsonl"]
     found = league(class_folder, tmp_path / "new", executor, known=known, seeds=[0, 1, 2])
     assert {name.split("-")[1] for name in executor.ran} == {"2"}
@@ -162,19 +216,20 @@ def test_known_records_count_wherever_the_league_is(
 
 def test_another_question_needs_another_folder(class_folder: Path, whole: Comparison) -> None:
     with pytest.raises(UsageError, match="steps is 2 there, 3 here"):
-        league(class_folder, whole.folder, InThisProcess(), steps=3)
+        league(class_folder, whole.folder, Pretence(), steps=3)
 
 
 def test_minutes_are_measured_once_for_each_task(class_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "league"
-    asked = check({**ASKED, "steps": None, "minutes": 0.005, "data": str(class_folder)})
-    first, second = InThisProcess(), InThisProcess()
+    asked = check({**ASKED, "steps": None, "minutes": 1.0, "data": str(class_folder)})
+    first, second = Pretence(), Pretence()
     measured = run_league(asked, folder, calibrate_only=True, executor=first)
     assert set(first.ran) == {f"{t}-calibration" for t in ("rotation", "simclr", "supervised")}
     assert measured.records == []
     assert read_league(folder).steps == measured.steps
     run_league(asked, folder, calibrate_only=True, executor=second)
     assert second.ran == [], "written down and used again"
+    assert measured.steps["rotation"] == 48
     assert measured.steps["random"] == 20, "nothing is learnt, nothing is timed"
 
 
@@ -234,6 +289,10 @@ def test_killed_at_random_moments_it_gives_the_same_table(
         {r.key: r.value for r in read_records(f / "results.jsonl")} for f in (straight, killed)
     ]
     assert values[0] == values[1]
+    for record in read_records(killed / "results.jsonl"):
+        assert record.budget["steps"] == 6
+        assert (record.budget["seconds"] or 0) > 0
+        assert (record.budget["peak_memory_bytes"] or 0) > 1e6
     assert not list(killed.rglob("*.part"))
 
 

@@ -31,8 +31,8 @@ def verify(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Status and evidence of every task in the leagues of `folders`.
 
     Each holds a `results.jsonl`; p comes from its `predictions/` (up to two levels below), or,
-    where only numbers were committed, from the `statistics.json` that `compare` wrote beside it, as far
-    as its values are those of the records. Raises DataError where a folder holds no records.
+    where only numbers were committed, from the `statistics.json` that `compare` wrote beside it,
+    as far as its values are those of the records. Raises DataError where one holds no records.
     """
     seen: set[str] = set()
     best: dict[str, dict[str, Any]] = {}
