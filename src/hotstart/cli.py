@@ -73,18 +73,16 @@ def tasks(as_json: Json = False) -> None:
         typer.echo(json.dumps(listed, indent=1))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("task", "family", "kind", "needs", "status", "paper", box=None)
+    table = Table("task", "kind", "needs", "status", Column("paper", overflow="fold"), box=None)
+    family = ""
     for entry in listed:
-        table.add_row(
-            entry["name"],
-            entry["family"],
-            entry["kind"],
-            ", ".join(entry["needs"]),
-            entry["status"],
-            entry["paper"],
-        )
+        if entry["family"] != family:
+            family = entry["family"]
+            table.add_row(f"[bold]{family}[/bold]")
+        own = (entry["kind"], ", ".join(entry["needs"]), entry["status"], entry["paper"])
+        table.add_row(f"  {entry['name']}", *own)
     Console().print(table)
 
 

@@ -50,6 +50,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "rotation": (math.log(4), 0.35, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
+    # Two regressions, of directions that have nothing to do with each other.
+    "byol": (4.0, 0.5, {}),
+    "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "random": (0.0, 0.0, {}),
     "supervised": (math.log(2), 0.4, {}),
 }

@@ -53,6 +53,20 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Chen 2020, arXiv:2002.05709",
     ),
+    "byol": Entry(
+        "hotstart.pretext.context.byol:BYOL",
+        "context",
+        "contrastive",
+        ("image",),
+        "Grill 2020, arXiv:2006.07733",
+    ),
+    "deep_cluster": Entry(
+        "hotstart.pretext.context.deep_cluster:DeepCluster",
+        "context",
+        "predictive",
+        ("image", "index"),
+        "Caron 2018, arXiv:1807.05520",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
