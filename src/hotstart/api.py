@@ -12,7 +12,8 @@ from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM
-from hotstart.pretext.registry import TASKS, check_setting, find
+from hotstart.pretext.registry import TASKS, find
+from hotstart.pretext.setting_names import check_setting
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset

@@ -13,7 +13,8 @@ import tomli_w
 
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
-from hotstart.pretext.registry import check_setting, find
+from hotstart.pretext.registry import find
+from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
 CONTROLS = ("random", "supervised")

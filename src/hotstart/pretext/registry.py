@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hotstart.config import nearest
@@ -101,39 +99,3 @@ def task_class(name: str) -> type[PretextTask]:
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--task {name!r} cannot be loaded: {error}") from None
     return found  # type: ignore[no-any-return]
-
-
-def check_setting(task: str, key: str) -> None:
-    """Raise UsageError where `task`, one of `TASKS`, surely has no setting `key`; without torch."""
-    names = setting_names(task)
-    if names is not None and key not in names:
-        raise UsageError(f"{task} has no setting {key!r}; {nearest(key, names)}")
-
-
-def setting_names(task: str) -> list[str] | None:
-    """Names of the settings of `task`, read from its source, since importing it imports torch.
-
-    None where the source does not tell: another's class, or settings that inherit from elsewhere.
-    """
-    if task not in TASKS:
-        return None
-    module, _, attribute = TASKS[task].path.partition(":")
-    path = Path(__file__).parent.joinpath(*module.split(".")[2:]).with_suffix(".py")
-    found = [n for n in ast.parse(path.read_text("utf-8")).body if isinstance(n, ast.ClassDef)]
-    classes = {node.name: node for node in found}
-    name = next(
-        (
-            node.value.id
-            for node in classes[attribute].body
-            if isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and node.target.id == "Settings"
-            and isinstance(node.value, ast.Name)
-        ),
-        "",
-    )
-    own = classes.get(name)
-    if own is None or [ast.unparse(base) for base in own.bases] != ["Settings"]:
-        return None
-    fields = [node.target for node in own.body if isinstance(node, ast.AnnAssign)]
-    return [target.id for target in fields if isinstance(target, ast.Name)]
