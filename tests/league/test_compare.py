@@ -255,8 +255,8 @@ def test_a_wrong_word_is_answered_before_anything_is_opened(
 
 def command(data: Path, out: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "hotstart", "compare", str(data), "--tasks", "rotation,simclr"),
-        *("--seeds", "2", "--steps", "6", "--batch-size", "32", "--checkpoint-seconds", "0.1"),
+        *(sys.executable, "-m", "hotstart", "compare", str(data), "--tasks", "rotation"),
+        *("--seeds", "1", "--steps", "6", "--batch-size", "32", "--checkpoint-seconds", "0.1"),
         *("--labels", "100%", "--protocol", "knn", "--out", str(out)),
     ]
 
@@ -306,7 +306,7 @@ def test_a_cell_that_dies_leaves_a_code_and_a_sentence(class_folder: Path, tmp_p
         "        raise RuntimeError('planted')\n"
     )
     words = command(class_folder, tmp_path / "league")
-    words[words.index("rotation,simclr")] = "rotation,crashing:Crash"
+    words[words.index("rotation")] = "rotation,crashing:Crash"
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
