@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hotstart.comparison import calibrate as calibrate
-from hotstart.comparison import compare as compare
+from hotstart.compare_api import calibrate as calibrate
+from hotstart.compare_api import compare as compare
 from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
-from hotstart.league.asked import DOWNSTREAM
 from hotstart.league.records import Record
+from hotstart.league.settings import DOWNSTREAM
 from hotstart.pretext.registry import TASKS, find
+from hotstart.pretext.setting_names import check_setting
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset
@@ -108,6 +109,11 @@ def pretrain(
         raise UsageError("no data: give a folder of pictures, a table of paths, or `digits:`")
     values.setdefault("task", DEFAULT_TASK)
     find(values["task"])
+    for name, own in merged.items():
+        if name != values["task"]:
+            raise UsageError(f"--set {name}.…: this run's task is {values['task']!r}")
+        for key in own:
+            check_setting(name, key)
     if not {"steps", "epochs", "minutes"} & set(values):
         values["minutes"] = DEFAULT_MINUTES
     from hotstart.league.pretraining import start

@@ -13,11 +13,14 @@ from rich.table import Table
 from hotstart.progress import RunDisplay, end_text, step_text
 
 if TYPE_CHECKING:
-    from hotstart.league.conductor import Comparison
+    from hotstart.league.compare import Comparison
     from hotstart.league.summary import Arena, Standing
 
 QUIET_SECONDS = 30.0
 """How often a running cell says something where there is no terminal."""
+
+
+FILE_WIDTH = 120
 
 
 class LeagueDisplay(RunDisplay):
@@ -77,10 +80,12 @@ class LeagueDisplay(RunDisplay):
 
 def print_comparison(found: Comparison) -> None:
     """Steps, and the table of the last stage, on standard output."""
-    console = Console(file=sys.stdout, soft_wrap=True)
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:  # a file has no width
+        console = Console(file=sys.stdout, width=FILE_WIDTH)
 
     def say(sentence: str) -> None:
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     told = ", ".join(f"{name} {steps}" for name, steps in found.steps.items())
     say(f"Steps of pretraining: {told}")

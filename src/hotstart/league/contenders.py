@@ -8,9 +8,9 @@ from typing import Any
 from hotstart.config import PretrainSettings
 from hotstart.data import Dataset
 from hotstart.errors import DataError, HotstartError
-from hotstart.league.asked import CONTROLS, LeagueSettings
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
+from hotstart.league.settings import CONTROLS, LeagueSettings
 from hotstart.training.train import counted_steps
 
 

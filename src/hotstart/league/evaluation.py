@@ -49,10 +49,16 @@ def evaluate_subject(
     if split == "test" and subject.run is not None:
         _note_test_read(subject.run, dataset.name, seed)
     device = Fabric(accelerator=accelerator, devices=1).device
+    records: list[Record] = []
+
+    def keep(record: Record) -> None:
+        records.append(record)
+        if subject.run is not None:
+            write_records(subject.run / files.RESULTS, [record])
+
     if on == "pretext":
-        records = [_pretext(subject, dataset, device)]
+        keep(_pretext(subject, dataset, device))
     else:
-        records = []
         for contender, asked in _contenders(subject, dataset, protocols, controls):
             contender.encoder.to(device)
             if contender.task == "random":
@@ -70,12 +76,10 @@ def evaluate_subject(
             )
             for outcome in outcomes:
                 record = _record(contender, dataset, on, outcome)
-                records.append(record)
                 if subject.run is not None:
                     kept = outcome.predictions
                     write_predictions(subject.run, record, kept.hashes, kept.labels, kept.predicted)
-    if subject.run is not None:
-        write_records(subject.run / files.RESULTS, records)
+                keep(record)
     return records
 
 

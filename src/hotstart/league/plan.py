@@ -13,12 +13,12 @@ from hotstart.config import PretrainSettings, Protocol
 from hotstart.data import Dataset
 from hotstart.encoders import EncoderSpec, build_encoder
 from hotstart.errors import UsageError
-from hotstart.league.asked import DOWNSTREAM, League, LeagueSettings
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
 from hotstart.league.pretraining import run_hash
 from hotstart.league.records import Record
+from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
 from hotstart.training import folder as files
 
 Question = tuple[str, str, str | None, str | int | None, float | None, str, int]

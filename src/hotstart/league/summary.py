@@ -199,7 +199,8 @@ def _standings(
     for name, p_holm in holm(names).items():
         who = Who(*name.split("\0"))
         found[who] = replace(found[who], p_holm=p_holm)
-    return sorted(found.values(), key=lambda one: -one.mean)
+    # Names decide between equals, so that the order of the records does not.
+    return sorted(found.values(), key=lambda one: (-one.mean, one.task, one.encoder))
 
 
 @dataclass(frozen=True)

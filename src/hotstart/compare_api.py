@@ -10,7 +10,7 @@ from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
 
 if TYPE_CHECKING:
-    from hotstart.league.conductor import Comparison
+    from hotstart.league.compare import Comparison
 
 DEFAULT_MINUTES = 10.0
 
@@ -63,7 +63,7 @@ def compare(
     A cell that fails does not end the league: `Comparison.problems` tells. Writes `results.jsonl`,
     `statistics.json` and `report.html`. Raises UsageError or DataError where nothing can be done.
     """
-    from hotstart.league.asked import check, read_league
+    from hotstart.league.settings import check, read_league
 
     values = _given(
         data=data,
@@ -101,7 +101,7 @@ def compare(
         if not {"steps", "epochs", "minutes"} & set(values):
             values["minutes"] = DEFAULT_MINUTES
         asked, folder = check(values | machine), Path(out)
-    from hotstart.league.conductor import run_league
+    from hotstart.league.compare import run_league
     from hotstart.report import write_report
 
     found = run_league(

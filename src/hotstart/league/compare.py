@@ -15,14 +15,6 @@ from typing import Any
 
 from hotstart.data import Dataset, open_dataset
 from hotstart.errors import DataError, UsageError
-from hotstart.league.asked import (
-    DOWNSTREAM,
-    LEAGUE,
-    League,
-    LeagueSettings,
-    read_league,
-    same_league,
-)
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders
 from hotstart.league.executor import Executor, LocalExecutor
@@ -38,6 +30,14 @@ from hotstart.league.plan import (
 from hotstart.league.predictions import Kept, predictions_path
 from hotstart.league.records import Record, read_records, write_records
 from hotstart.league.schedule import Listener, Schedule
+from hotstart.league.settings import (
+    DOWNSTREAM,
+    LEAGUE,
+    League,
+    LeagueSettings,
+    read_league,
+    same_league,
+)
 from hotstart.league.summary import Statistics, league_statistics
 from hotstart.training.folder import RESULTS
 

@@ -14,6 +14,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.pretext.registry import find
+from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
 CONTROLS = ("random", "supervised")
@@ -108,6 +109,8 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
     for name in asked.task_settings:
         if name not in taking_part:
             raise UsageError(f"--set {name}.…: the tasks here are {', '.join(taking_part)}")
+        for key in asked.task_settings[name]:
+            check_setting(name, key)
     return asked
 
 
