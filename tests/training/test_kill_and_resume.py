@@ -16,9 +16,9 @@ from hotstart.training import checkpoint
 STEPS = 24
 
 
-def command(data: Path, out: Path, *more: str) -> list[str]:
+def command(data: Path, out: Path, *more: str, task: str = "simclr") -> list[str]:
     return [
-        *(sys.executable, "-m", "hotstart", "pretrain", str(data), "--task", "simclr"),
+        *(sys.executable, "-m", "hotstart", "pretrain", str(data), "--task", task),
         *("--steps", str(STEPS), "--batch-size", "64", "--checkpoint-seconds", "0.2"),
         *("--out", str(out), *more),
     ]
@@ -50,19 +50,22 @@ def resume(run: Path) -> None:
     )
 
 
+def kill_at(step: int, words: list[str], run: Path) -> None:
+    """Start a run and kill it once it has logged so many steps."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(events(run, "step")) < step and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
 @pytest.mark.slow
 def test_kill_in_the_middle_of_an_epoch(
     class_folder: Path, uninterrupted: bytes, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        command(class_folder, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while len(events(run, "step")) < STEPS // 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_at(STEPS // 2, command(class_folder, run), run)
     assert not (run / "encoder.safetensors").exists()
     saved = checkpoint.newest(run / "checkpoint")
     assert saved is not None
@@ -71,6 +74,24 @@ def test_kill_in_the_middle_of_an_epoch(
     assert 0 < resumed["resumed_at"] < STEPS
     assert (run / "encoder.safetensors").read_bytes() == uninterrupted
     assert len((run / "results.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_kill_between_two_clusterings(class_folder: Path, tmp_path: Path) -> None:
+    """Assignments, centroids and the order of loading are state; pictures keep their clusters."""
+    encoders = []
+    for name, killed in (("whole", False), ("killed", True)):
+        run = tmp_path / name
+        words = command(class_folder, run, task="deep_cluster")
+        if killed:
+            kill_at(STEPS // 2, words, run)
+            resume(run)
+            (resumed,) = events(run, "resume")
+            assert 0 < resumed["resumed_at"] < STEPS
+        else:
+            subprocess.run(words, check=True, capture_output=True)
+        encoders.append((run / "encoder.safetensors").read_bytes())
+    assert encoders[0] == encoders[1]
 
 
 KILLED_WHILE_WRITING = """
