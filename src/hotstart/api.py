@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hotstart.comparison import calibrate as calibrate
+from hotstart.comparison import compare as compare
 from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
+from hotstart.league.asked import DOWNSTREAM
 from hotstart.league.records import Record
 from hotstart.pretext.registry import TASKS, find
 
@@ -143,8 +146,8 @@ def evaluate(
     from hotstart.league.evaluation import evaluate_subject
     from hotstart.league.subject import open_subject
 
-    if on not in ("classify", "pretext"):
-        raise UsageError(f"--on {on!r}: valid are classify, pretext")
+    if on not in (*DOWNSTREAM, "pretext"):
+        raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
     if data is not None and size is None and not (Path(subject) / "run.toml").exists():
         size = _open(data, None, label, group, caching).size
     opened = open_subject(str(subject), encoder, size, stem, seed or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,14 @@ def test_evaluate_on_pretext_gives_the_runs_own_number(run: Path) -> None:
     (other,) = api.evaluate(run, data="digits:", on="pretext")
     assert other.data == "digits:"
     assert other.chance == 0.25
+
+
+def test_what_a_run_was_trained_on_is_never_guessed(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "results.jsonl").unlink()
+    with pytest.raises(DataError, match="not finished"):
+        api.evaluate(copy, on="pretext")
 
 
 def test_reading_the_test_split_is_written_down(run: Path) -> None:

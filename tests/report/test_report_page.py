@@ -126,6 +126,15 @@ def test_only_a_pretext_record(tmp_path: Path) -> None:
     assert "No downstream task was measured yet." in words
 
 
+def test_decibels_have_their_unit_and_a_trivial_answer_is_not_called_chance(tmp_path: Path) -> None:
+    own = {"downstream": "pretext", "protocol": None, "stage": None, "labels": None}
+    told = record(
+        "inpainting", 0, metric="psnr_db", value=18.25, chance=16.5, split="heldout", **own
+    )
+    words = _page(tmp_path, told)
+    assert "PSNR 18.25 dB at its own game (trivial answer: 16.50 dB)" in words
+
+
 def test_controls_alone(tmp_path: Path) -> None:
     words = _page(tmp_path, record("random", 0, value=0.4))
     assert "Controls alone so far: random reaches 40.0 %" in words

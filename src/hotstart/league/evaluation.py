@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hotstart.data.draws import Draws
 from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
+from hotstart.league.predictions import write_predictions
 from hotstart.league.pretraining import material_of, pretext_record, run_hash
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import Subject
@@ -26,7 +27,8 @@ from hotstart.training import checkpoint
 from hotstart.training import folder as files
 from hotstart.training.train import build_task, heldout_batches
 
-PREDICTIONS = "predictions"
+MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify}
+"""How each downstream task is measured, by the name that `--on` gives it."""
 
 
 def evaluate_subject(
@@ -55,7 +57,7 @@ def evaluate_subject(
             contender.encoder.to(device)
             if contender.task == "random":
                 recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
-            outcomes = classify(
+            outcomes = MEASURES[on](
                 contender.encoder,
                 dataset,
                 protocols=asked,
@@ -67,10 +69,11 @@ def evaluate_subject(
                 progress=listener,
             )
             for outcome in outcomes:
-                record = _record(contender, dataset, outcome)
+                record = _record(contender, dataset, on, outcome)
                 records.append(record)
                 if subject.run is not None:
-                    _keep(subject.run, record, outcome)
+                    kept = outcome.predictions
+                    write_predictions(subject.run, record, kept.hashes, kept.labels, kept.predicted)
     if subject.run is not None:
         write_records(subject.run / files.RESULTS, records)
     return records
@@ -90,7 +93,15 @@ def _contenders(
         yield at_random, own
 
 
-def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
+def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str) -> str:
+    """Equal for evaluations of the same encoder on the same pictures.
+
+    pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
+    """
+    return settings_hash({"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures})
+
+
+def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Record:
     settings = subject.settings
     if settings:
         pretrained = run_hash(settings, subject.fingerprints.get("pretrain", ""))
@@ -100,7 +111,7 @@ def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
         task=subject.task,
         encoder=subject.encoder.spec.name,
         data=dataset.name,
-        downstream="classify",
+        downstream=on,
         protocol=outcome.protocol,
         stage=outcome.stage,
         labels=outcome.labels,
@@ -109,32 +120,11 @@ def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
         metric=outcome.metric,
         value=outcome.value,
         chance=outcome.chance,
-        settings_hash=settings_hash(
-            {"encoder": pretrained, "encoder_seed": subject.seed, "data": dataset.fingerprint}
-        ),
+        settings_hash=evaluation_hash(pretrained, subject.seed, dataset.fingerprint),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,
         detail=outcome.detail,
         versions=versions(),
-    )
-
-
-def _keep(run: Path, record: Record, outcome: Outcome) -> None:
-    """Write the prediction for every item, for paired comparison."""
-    folder = run / PREDICTIONS
-    folder.mkdir(exist_ok=True)
-    name = "-".join(
-        str(part)
-        for part in (record.task, record.downstream, record.protocol, record.stage)
-        + (f"{record.labels:g}", record.split, record.seed)
-    )
-    safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-    predictions = outcome.predictions
-    np.savez_compressed(
-        folder / f"{safe}.npz",
-        hashes=predictions.hashes,
-        labels=predictions.labels,
-        predicted=predictions.predicted,
     )
 
 

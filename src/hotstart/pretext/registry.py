@@ -30,6 +30,13 @@ class Entry:
 
 
 TASKS: dict[str, Entry] = {
+    "inpainting": Entry(
+        "hotstart.pretext.generation.inpainting:Inpainting",
+        "generation",
+        "generative",
+        ("image",),
+        "Pathak 2016, arXiv:1604.07379",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",

@@ -19,6 +19,8 @@ from hotstart.report.words import (
     plural,
     seconds,
     size,
+    trivial_name,
+    unit,
 )
 
 
@@ -65,15 +67,17 @@ def _charts(runs: Sequence[Run], style: Style) -> list[Chart]:
     charts = [_chart(runs, style, "Loss", ("loss",))]
     for name in metrics:
         percent = is_fraction(name)
-        chance = isinstance(trivial, int | float) and name == headline
+        known = isinstance(trivial, int | float) and name == headline
         charts.append(
             _chart(
                 runs,
                 style,
-                metric_name(name).capitalize() + (", %" if percent else ""),
+                heading(metric_name(name)) + (f", {unit(name)}" if unit(name) else ""),
                 ("metrics", name),
                 percent=percent,
-                reference=(float(trivial), "chance") if chance and trivial is not None else None,
+                reference=(
+                    (float(trivial), trivial_name(name)) if known and trivial is not None else None
+                ),
             )
         )
     charts.append(

@@ -19,6 +19,7 @@ from hotstart.report.words import (
     share,
     size,
     split_name,
+    trivial_name,
 )
 
 PREFERRED = ("linear", "knn", "finetune")
@@ -223,7 +224,7 @@ def _without_downstream(standings: Standings, names: dict[Contender, str]) -> He
     for who, answers in standings.pretext.items():
         for arena, cell in answers.items():
             chance = (
-                f" (chance: {quantity(cell.chance, arena.metric)})"
+                f" ({trivial_name(arena.metric)}: {quantity(cell.chance, arena.metric)})"
                 if cell.chance is not None
                 else ""
             )

@@ -1,4 +1,4 @@
-"""The tasks' own metrics on held-out pictures, beside chance."""
+"""The tasks' own metrics on held-out pictures, beside chance or a trivial answer."""
 
 from __future__ import annotations
 

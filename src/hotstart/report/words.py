@@ -34,6 +34,7 @@ METRICS = {
     "ap50": "average precision at IoU 0.5",
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
+    "psnr_db": "PSNR",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
 
@@ -43,11 +44,22 @@ def is_fraction(metric: str) -> bool:
     return metric in FRACTIONS or metric.endswith(("_accuracy", "accuracy"))
 
 
+def unit(metric: str) -> str:
+    """`%` for shares, `dB` for what is named `..._db`, nothing for what has none."""
+    return "%" if is_fraction(metric) else "dB" if metric.endswith("_db") else ""
+
+
+def trivial_name(metric: str) -> str:
+    """What a record's `chance` is: chance for shares, else what a trivial answer reaches."""
+    return "chance" if is_fraction(metric) else "trivial answer"
+
+
 def number(value: float | None, metric: str, sign: bool = False) -> str:
-    """A value of `metric` without its unit: 0.5123 -> 51.2 for fractions, else 3 digits."""
+    """A value of `metric` without its unit: 0.5123 -> 51.2 for fractions, 2 decimals of dB."""
     if value is None:
         return MISSING
-    shown = f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3g}"
+    digits = {"%": ".1f", "dB": ".2f"}.get(unit(metric), ".3g")
+    shown = f"{100 * value if is_fraction(metric) else value:{digits}}"
     if float(shown) == 0:
         shown = shown.removeprefix("-")
     if shown.startswith("-"):
@@ -57,7 +69,7 @@ def number(value: float | None, metric: str, sign: bool = False) -> str:
 
 def quantity(value: float, metric: str) -> str:
     """A value of `metric` with its unit, for a sentence."""
-    return number(value, metric) + (f"{THIN}%" if is_fraction(metric) else "")
+    return number(value, metric) + (f"{THIN}{unit(metric)}" if unit(metric) else "")
 
 
 def difference(value: float, metric: str) -> str:
@@ -65,7 +77,7 @@ def difference(value: float, metric: str) -> str:
     shown = number(abs(value), metric)
     if is_fraction(metric):
         return f"{shown} {'point' if shown == '1.0' else 'points'}"
-    return f"{shown} {metric}"
+    return f"{shown}{THIN}{unit(metric)}" if unit(metric) else f"{shown} {metric}"
 
 
 def share(labels: float) -> str:
