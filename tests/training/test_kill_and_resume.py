@@ -61,11 +61,11 @@ def resume(run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["simclr", "inpainting"])
+@pytest.mark.parametrize("task", ["simclr", "inpainting", "deep_cluster"])
 def test_kill_in_the_middle_of_an_epoch(
     task: str, class_folder: Path, uninterrupted: Callable[[str], bytes], tmp_path: Path
 ) -> None:
-    """With one player and with two, whose optimisers go on both."""
+    """With one player, with two, and with clusters: assignments and loading order are state."""
     run = tmp_path / "run"
     process = subprocess.Popen(
         command(class_folder, run, task=task), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -55,7 +55,9 @@ def kmeans(
 
     FAISS does the work on all points, and splits a cluster where another one becomes empty, as in
     Caron 2018 (DeepCluster, arXiv:1807.05520), section 3.3; `fill_empty` does so for those that the
-    last iteration left empty. The same generator gives the same clusters.
+    last iteration left empty. Deviation: k-means++ (Arthur & Vassilvitskii 2007) sets the first
+    centroids; at random most would fall into the largest groups and stay there. The same generator
+    gives the same clusters.
     Raises UsageError unless 1 <= clusters <= N.
     """
     if not 1 <= clusters <= len(points):
@@ -66,6 +68,7 @@ def kmeans(
         clusters,
         niter=iterations,
         seed=int(rng.integers(2**31)),
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
         # FAISS warns below 39 points a cluster and samples above 256: here all points count.
         min_points_per_centroid=1,
         max_points_per_centroid=len(data),
