@@ -50,7 +50,8 @@ class BYOL(TwoViewTask):
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=1.5e-3, weight_decay=1e-4
     )
-    batch_size: ClassVar[int] = 512
+    # Without negatives a small batch costs little, and minutes hold more steps.
+    batch_size: ClassVar[int] = 128
     settings: BYOLSettings
 
     def __init__(self, encoder: Encoder, settings: BYOLSettings, info: Info) -> None:
