@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,12 +16,9 @@ from hotstart.progress import RunDisplay, end_text, step_text
 
 if TYPE_CHECKING:
     from hotstart.league.compare import Comparison
-    from hotstart.league.summary import Arena, Standing
 
 QUIET_SECONDS = 30.0
 """How often a running cell says something where there is no terminal."""
-
-
 FILE_WIDTH = 120
 
 
@@ -92,35 +91,28 @@ def print_comparison(found: Comparison) -> None:
     if found.statistics is None:
         say(f"League: {found.folder}")
         return
-    for arena in found.statistics.arenas:
-        chance = "" if arena.chance is None else f"; chance {arena.chance:.3f}"
-        say(f"\n{arena.downstream} on {arena.data}, {arena.split} split: {arena.metric}{chance}")
+    for arena in asdict(found.statistics)["arenas"]:
+        chance = "" if arena["chance"] is None else f"; chance {arena['chance']:.3f}"
+        what = f"{arena['downstream']} on {arena['data']}, {arena['split']} split"
+        say(f"\n{what}: {arena['metric']}{chance}")
         console.print(_table(arena))
     for note in found.statistics.notes:
         say(note)
     say(f"League: {found.folder}")
 
 
-def _table(arena: Arena) -> Table:
-    heads = ("protocol", "labels", "task", "mean ± deviation", "gain", "95 % interval", "p (Holm)")
-    table = Table(*heads, "seeds", box=None)
-    for column in arena.columns:
-        if column.stage not in ("last", None):
-            continue
-        labels = "" if column.labels is None else f"{100 * column.labels:.4g} %"
-        for i, one in enumerate(column.standings):
-            last = i == len(column.standings) - 1
-            where = (column.protocol, labels) if i == 0 else ("", "")
-            table.add_row(*where, escape(one.task), *_cells(one), str(one.n), end_section=last)
+def _table(arena: Mapping[str, Any]) -> Table:
+    from hotstart.league.table import HEADS, rows
+
+    table = Table(*HEADS, box=None)
+    before: list[str] = []
+    for cells in rows(arena):
+        same = cells[:2] == before
+        if before and not same:
+            table.add_section()
+        before = cells[:2]
+        table.add_row(*(["", ""] if same else before), *map(escape, cells[2:]))
     return table
-
-
-def _cells(one: Standing) -> tuple[str, str, str, str]:
-    """Mean, gain over the control, its interval, p; the corrected one for tasks."""
-    mean = f"{one.mean:.3f}" + ("" if one.deviation is None else f" ± {one.deviation:.3f}")
-    gain = "" if one.gain is None else f"{one.gain:+.3f}"
-    interval = "" if one.low is None else f"{one.low:+.3f} .. {one.high:+.3f}"
-    return mean, gain, interval, "" if one.p_holm is None else f"{one.p_holm:.4f}"
 
 
 def print_problems(found: Comparison) -> None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hotstart.data import Dataset, open_dataset
 from hotstart.errors import DataError, UsageError
@@ -39,9 +38,11 @@ from hotstart.league.settings import (
     same_league,
 )
 from hotstart.league.summary import Statistics, league_statistics
+from hotstart.league.table import markdown
 from hotstart.training.folder import RESULTS
 
-LOCK, LOGS, STATISTICS = "league.lock", "logs", "statistics.json"
+LOCK, LOGS = "league.lock", "logs"
+STATISTICS, TABLE = "statistics.json", "table.md"
 PATIENCE_SECONDS = 10.0
 """How long to wait for the cells of a league that was just killed to end."""
 Caching = Callable[[str, int, int], None] | None
@@ -131,7 +132,9 @@ def _run(
     )
     problems |= schedule.run()
     statistics = league_statistics(folder)
-    _write_json(folder / STATISTICS, asdict(statistics))
+    told = asdict(statistics)
+    _write(folder / STATISTICS, json.dumps(told, indent=1) + "\n")
+    _write(folder / TABLE, markdown(told))
     return Comparison(folder, league.steps, read_records(folder / RESULTS), statistics, problems)
 
 
@@ -267,10 +270,11 @@ def _alone(folder: Path) -> Iterator[int]:
         yield handle.fileno()
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
