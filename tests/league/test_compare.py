@@ -81,7 +81,7 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
             metric="top1",
             value=float((predicted == labels).mean()),
             chance=0.5,
-            settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures),
+            settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures, protocol),
             data_fingerprints={"pretrain": pictures, "evaluate": pictures},
         )
         write_predictions(folder, record, hashes, labels, predicted)

@@ -222,7 +222,7 @@ def _take_over(file: Path, folder: Path, plan: Plan) -> None:
     fitting = [r for r in read_records(file) if r.settings_hash in plan.hashes]
     write_records(folder / RESULTS, fitting)
     kept = Kept(file.parent)
-    runs = {e.questions[0][0]: e.run for e in plan.evaluations}
+    runs = {asked[0]: e.run for e in plan.evaluations for asked in e.questions}
     for record in fitting:
         source = kept.right(record)
         if source is not None and record.settings_hash in runs:

@@ -15,7 +15,14 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
+from hotstart.downstream import (
+    FROZEN,
+    FinetuneSettings,
+    Outcome,
+    Progress,
+    classify,
+    recalibrate_batchnorm,
+)
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.predictions import write_predictions
@@ -97,12 +104,15 @@ def _contenders(
         yield at_random, own
 
 
-def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str) -> str:
-    """Equal for evaluations of the same encoder on the same pictures.
+def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str, protocol: Protocol) -> str:
+    """Equal for evaluations of the same encoder on the same pictures, in the same way.
 
     pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
     """
-    return settings_hash({"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures})
+    values = {"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures}
+    if protocol not in FROZEN:
+        values["training"] = FinetuneSettings().model_dump_json()
+    return settings_hash(values)
 
 
 def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Record:
@@ -124,7 +134,9 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         metric=outcome.metric,
         value=outcome.value,
         chance=outcome.chance,
-        settings_hash=evaluation_hash(pretrained, subject.seed, dataset.fingerprint),
+        settings_hash=evaluation_hash(
+            pretrained, subject.seed, dataset.fingerprint, outcome.protocol
+        ),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,
         detail=outcome.detail,

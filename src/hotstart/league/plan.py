@@ -135,9 +135,9 @@ def make_plan(
         for number, (kind, data) in enumerate(asked.evaluations):
             protocols = DOWNSTREAM[kind].protocols(settings.task, asked.protocols)
             if protocols:
-                hashed = evaluation_hash(run.settings_hash, seed, datasets[data].fingerprint)
+                pictures = datasets[data].fingerprint
                 plan.evaluations.append(
-                    _evaluation(asked, run, number, protocols, hashed, stages[spec])
+                    _evaluation(asked, run, number, protocols, pictures, stages[spec])
                 )
     return plan
 
@@ -147,14 +147,15 @@ def _evaluation(
     run: Pretraining,
     number: int,
     protocols: tuple[Protocol, ...],
-    hashed: str,
+    pictures: str,
     stages: int,
 ) -> Evaluation:
     kind, data = asked.evaluations[number]
     seed = run.settings.seed
     several = len(asked.evaluations) > 1
+    hashed = {p: evaluation_hash(run.settings_hash, seed, pictures, p) for p in protocols}
     questions = [
-        (hashed, kind, protocol, stage, share, asked.split, seed)
+        (hashed[protocol], kind, protocol, stage, share, asked.split, seed)
         for share in asked.labels
         for protocol in protocols
         for stage in ("last", *range(1, stages + 1))
