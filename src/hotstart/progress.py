@@ -46,7 +46,7 @@ class RunDisplay:
 
     def say(self, sentence: str) -> None:
         """One line."""
-        self.console.print(sentence, markup=False, highlight=False)
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Progress of anything that is counted: reading data, extracting features, fitting."""
