@@ -40,7 +40,7 @@ LIGHT = "--blink-settings=preferredColorScheme=1"
 TOOLS = """
 const all = (what, where = document) => [...where.querySelectorAll(what)];
 const one = (what, where = document) => where.querySelector(what);
-const seen = (it) => it.checkVisibility({ opacityProperty: true });
+const seen = (it) => it.checkVisibility() && it.getClientRects().length > 0;
 const tell = (told) => { document.title = "told " + JSON.stringify(told); };
 """
 
