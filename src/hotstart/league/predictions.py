@@ -55,14 +55,19 @@ class Kept:
         return None
 
 
+def find_predictions(run: Path, record: Record) -> Path | None:
+    """The file of `record`'s predictions; None where there is none. Older names are found too."""
+    candidates = (run / PREDICTIONS / name for name in _names(record))
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def load_right(run: Path, record: Record) -> tuple[Hashes, Bools]:
     """Content hash, uint64 (N,), and right or not, bool (N,), of each test item behind `record`.
 
     Items are in the order of their hashes, so two records whose hashes are equal are aligned.
     Raises DataError where the predictions are missing, unreadable or another record's.
     """
-    candidates = [run / PREDICTIONS / name for name in _names(record)]
-    path = next((path for path in candidates if path.is_file()), None)
+    path = find_predictions(run, record)
     if path is None:
         raise DataError(f"{run / PREDICTIONS} has no predictions of {' '.join(_parts(record))}")
     return _read_right(path, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 MISSING = "\u2013"
@@ -67,6 +68,12 @@ def number(value: float | None, metric: str, sign: bool = False) -> str:
     return f"+{shown}" if sign else shown
 
 
+def signed(tau: float) -> str:
+    """A coefficient in -1..1 with two digits: `0.83`."""
+    shown = f"{tau:.2f}"
+    return "0.00" if float(shown) == 0 else shown.replace("-", MINUS)
+
+
 def quantity(value: float, metric: str) -> str:
     """A value of `metric` with its unit, for a sentence."""
     return number(value, metric) + (f"{THIN}{unit(metric)}" if unit(metric) else "")
@@ -78,6 +85,24 @@ def difference(value: float, metric: str) -> str:
     if is_fraction(metric):
         return f"{shown} {'point' if shown == '1.0' else 'points'}"
     return f"{shown}{THIN}{unit(metric)}" if unit(metric) else f"{shown} {metric}"
+
+
+def interval(low: float, high: float, metric: str) -> str:
+    """Both ends of an interval of a difference, short: `[1.2, 3.4]`."""
+    ends = (number(end, metric) for end in (low, high))
+    return f"[{', '.join(ends)}]"
+
+
+def between(low: float, high: float, metric: str) -> str:
+    """Both ends in a sentence: `between 1.2 and 3.4 points`."""
+    ends = " and ".join(number(end, metric) for end in (low, high))
+    return f"between {ends} {'points' if is_fraction(metric) else metric}"
+
+
+def label_count(counts: Iterable[int | None]) -> str:
+    """The number of labels behind a share, where all that tell it tell the same one."""
+    known = {told for told in counts if told is not None}
+    return count(known.pop()) if len(known) == 1 else ""
 
 
 def share(labels: float) -> str:
