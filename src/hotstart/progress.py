@@ -111,7 +111,7 @@ def print_records(records: Sequence[Record]) -> None:
     """A table of results for a person, on standard output."""
     table = Table("task", "protocol", "stage", "labels", "metric", "value", "chance", box=None)
     for record in records:
-        labels = "" if record.labels is None else f"{record.labels:.0%}"
+        labels = "" if record.labels is None else f"{100 * record.labels:.4g}%"
         chance = "" if record.chance is None else f"{record.chance:.3f}"
         stage = "" if record.stage is None else str(record.stage)
         row = (record.task, record.protocol or record.downstream, stage, labels, record.metric)
