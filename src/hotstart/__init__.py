@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "demo", "embed", "evaluate", "pretrain", "report", "tasks"]
+__all__ = [
+    "__version__",
+    "calibrate",
+    "compare",
+    "demo",
+    "embed",
+    "evaluate",
+    "pretrain",
+    "report",
+    "tasks",
+]
 
 
 def __getattr__(name: str) -> Any:

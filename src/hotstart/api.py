@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hotstart.compare_api import calibrate as calibrate
+from hotstart.compare_api import compare as compare
 from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
 from hotstart.league.records import Record
+from hotstart.league.settings import DOWNSTREAM
 from hotstart.pretext.registry import TASKS, find
+from hotstart.pretext.setting_names import check_setting
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset
@@ -105,6 +109,11 @@ def pretrain(
         raise UsageError("no data: give a folder of pictures, a table of paths, or `digits:`")
     values.setdefault("task", DEFAULT_TASK)
     find(values["task"])
+    for name, own in merged.items():
+        if name != values["task"]:
+            raise UsageError(f"--set {name}.…: this run's task is {values['task']!r}")
+        for key in own:
+            check_setting(name, key)
     if not {"steps", "epochs", "minutes"} & set(values):
         values["minutes"] = DEFAULT_MINUTES
     from hotstart.league.pretraining import start
@@ -143,8 +152,8 @@ def evaluate(
     from hotstart.league.evaluation import evaluate_subject
     from hotstart.league.subject import open_subject
 
-    if on not in ("classify", "pretext"):
-        raise UsageError(f"--on {on!r}: valid are classify, pretext")
+    if on not in (*DOWNSTREAM, "pretext"):
+        raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
     if data is not None and size is None and not (Path(subject) / "run.toml").exists():
         size = _open(data, None, label, group, caching).size
     opened = open_subject(str(subject), encoder, size, stem, seed or 0)

@@ -53,3 +53,21 @@ def parse_protocols(text: str) -> list[Any]:
         if name not in allowed:
             raise UsageError(f"--protocol {name!r}: valid are {', '.join(allowed)}")
     return names
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`"3"` -> `[0, 1, 2]`, so many seeds; `"3,5"` or `"3,"` -> those."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--seeds {text!r}: a number of seeds, as 3, or a list, as 0,1,2")
+    numbers = [int(part) for part in parts]
+    if "," in text:
+        return numbers
+    if numbers[0] < 1:
+        raise UsageError("--seeds 0: at least one seed is needed")
+    return list(range(numbers[0]))
+
+
+def parse_names(text: str) -> list[str]:
+    """`"rotation,simclr"` -> `["rotation", "simclr"]`."""
+    return [name.strip() for name in text.split(",") if name.strip()]

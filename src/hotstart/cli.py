@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,20 @@ import typer
 
 from hotstart import __version__
 from hotstart.arguments import parse_labels, parse_protocols, parse_set
+from hotstart.compare_command import compare
 from hotstart.errors import HotstartError
+from hotstart.options import (
+    Accelerator,
+    Encoder,
+    Group,
+    Json,
+    Label,
+    Set,
+    Size,
+    SplitChoice,
+    StemChoice,
+    StemOption,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -21,29 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn visual features from unlabelled pictures, and prove what they are worth.",
 )
-
-
-class StemChoice(StrEnum):
-    """Values of --stem."""
-
-    AUTO, TIMM, SMALL = "auto", "timm", "small"
-
-
-class SplitChoice(StrEnum):
-    """Values of --split."""
-
-    VAL, TEST = "val", "test"
-
-
-Encoder = Annotated[
-    str | None, typer.Option(help="resnet10_narrow, vit_tiny_depth6, or any timm CNN or ViT.")
-]
-Size = Annotated[int | None, typer.Option(help="Picture side in pixels; follows the data.")]
-StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
-Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
-Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
-Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 
 
 def _version(asked: bool) -> None:
@@ -84,18 +73,16 @@ def tasks(as_json: Json = False) -> None:
         typer.echo(json.dumps(listed, indent=1))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("task", "family", "kind", "needs", "status", "paper", box=None)
+    table = Table("task", "kind", "needs", "status", Column("paper", overflow="fold"), box=None)
+    family = ""
     for entry in listed:
-        table.add_row(
-            entry["name"],
-            entry["family"],
-            entry["kind"],
-            ", ".join(entry["needs"]),
-            entry["status"],
-            entry["paper"],
-        )
+        if entry["family"] != family:
+            family = entry["family"]
+            table.add_row(f"[bold]{family}[/bold]")
+        own = (entry["kind"], ", ".join(entry["needs"]), entry["status"], entry["paper"])
+        table.add_row(f"  {entry['name']}", *own)
     Console().print(table)
 
 
@@ -113,9 +100,7 @@ def pretrain(
     out: Annotated[Path | None, typer.Option(help="New run folder; runs/TASK-SEED.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Run to go on with.")] = None,
     config: Annotated[Path | None, typer.Option(help="A run.toml or recipe to start from.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="task.name=value, as often as you like.")
-    ] = None,
+    set_: Set = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows over all processes.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, adamw, lars.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak, for a batch of 256.")] = None,
@@ -217,6 +202,9 @@ def evaluate(
         print_records(records)
 
 
+app.command()(compare)
+
+
 @app.command()
 def embed(
     subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
@@ -263,5 +251,5 @@ def main() -> None:
         print(f"hotstart: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("hotstart: stopped; `hotstart pretrain --resume` goes on", file=sys.stderr)
+        print("hotstart: stopped; `--resume FOLDER` goes on", file=sys.stderr)
         sys.exit(130)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -32,7 +32,7 @@ class RunDisplay:
         self.bars: dict[str, TaskID] = {}
         self.start: dict[str, Any] = {}
 
-    def __enter__(self) -> RunDisplay:
+    def __enter__(self) -> Self:
         self.progress.start()
         return self
 
@@ -46,7 +46,7 @@ class RunDisplay:
 
     def say(self, sentence: str) -> None:
         """One line."""
-        self.console.print(sentence, markup=False, highlight=False)
+        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
     def working(self, what: str, done: int, total: int) -> None:
         """Progress of anything that is counted: reading data, extracting features, fitting."""
@@ -69,17 +69,11 @@ class RunDisplay:
         elif kind == "diagnosis":
             self.say(event["message"])
         elif kind == "end":
-            self.say(
-                f"{event['metric']} on held-out pictures: {_beside(event['value'], event)} "
-                f"after {event['seconds']:.0f} s"
-            )
+            self.say(end_text(event))
 
     def _step(self, event: dict[str, Any]) -> None:
         total, done = self.start["total_steps"], event["step"] + 1
-        value = event["metrics"].get(self.start["metric"])
-        told = f"{event['images_per_second']:.0f} images/s  loss {event['loss']:.3f}"
-        if value is not None:
-            told += f"  {self.start['metric']} {_beside(value, self.start)}"
+        told = step_text(event, self.start)
         if self.console.is_terminal:
             bar = self._bar(self.start["task"], total)
             self.progress.update(bar, completed=done, told=told)
@@ -93,16 +87,31 @@ class RunDisplay:
         return self.bars[name]
 
 
+def step_text(event: dict[str, Any], start: dict[str, Any]) -> str:
+    """What a `step` event says, beside the `start` event of its run."""
+    value = event["metrics"].get(start["metric"])
+    told = f"{event['images_per_second']:.0f} images/s  loss {event['loss']:.3f}"
+    return told if value is None else told + f"  {start['metric']} {_beside(value, start)}"
+
+
+def end_text(event: dict[str, Any]) -> str:
+    """What an `end` event says."""
+    told = f"{event['metric']} on held-out pictures: {_beside(event['value'], event)}"
+    return told + f" after {event['seconds']:.0f} s"
+
+
 def _beside(value: float, event: dict[str, Any]) -> str:
+    decibels = event["metric"].endswith("_db")
+    shown, name = ("{:.2f} dB", "trivial answer") if decibels else ("{:.3f}", "chance")
     trivial = event.get("trivial")
-    return f"{value:.3f}" + ("" if trivial is None else f" (chance {trivial:.3f})")
+    return shown.format(value) + ("" if trivial is None else f" ({name} {shown.format(trivial)})")
 
 
 def print_records(records: Sequence[Record]) -> None:
     """A table of results for a person, on standard output."""
     table = Table("task", "protocol", "stage", "labels", "metric", "value", "chance", box=None)
     for record in records:
-        labels = "" if record.labels is None else f"{record.labels:.0%}"
+        labels = "" if record.labels is None else f"{100 * record.labels:.4g}%"
         chance = "" if record.chance is None else f"{record.chance:.3f}"
         stage = "" if record.stage is None else str(record.stage)
         row = (record.task, record.protocol or record.downstream, stage, labels, record.metric)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,14 +31,24 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("tasks",), ("tasks", "--json"), ("pretrain", "-x")]
+    "words",
+    [
+        ("--help",),
+        ("tasks",),
+        ("tasks", "--json"),
+        ("pretrain", "-x"),
+        ("pretrain", "digits:", "--task", "simclr", "--set", "simclr.temprature=1"),
+        ("compare", "--help"),
+        ("compare", "digits:", "--tasks", "simclr", "--set", "simclr.temprature=1"),
+    ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:
     """What makes them fast: torch is not imported."""
     code = (
         "import sys\nfrom hotstart.cli import app\n"
+        "from hotstart.errors import HotstartError\n"
         f"sys.argv = ['hotstart', *{list(words)!r}]\n"
-        "try:\n    app()\nexcept SystemExit:\n    pass\n"
+        "try:\n    app()\nexcept (SystemExit, HotstartError):\n    pass\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -118,6 +129,14 @@ def test_evaluate_on_pretext_gives_the_runs_own_number(run: Path) -> None:
     (other,) = api.evaluate(run, data="digits:", on="pretext")
     assert other.data == "digits:"
     assert other.chance == 0.25
+
+
+def test_what_a_run_was_trained_on_is_never_guessed(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "results.jsonl").unlink()
+    with pytest.raises(DataError, match="not finished"):
+        api.evaluate(copy, on="pretext")
 
 
 def test_reading_the_test_split_is_written_down(run: Path) -> None:

@@ -44,14 +44,22 @@ ROWS = 16
 # Loss at initialisation for ROWS pictures and two classes, how near it must be, and the settings
 # under which theory says so.
 THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
+    # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
+    # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
+    "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
     "rotation": (math.log(4), 0.35, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
+    # Two regressions, of directions that have nothing to do with each other.
+    "byol": (4.0, 0.5, {}),
+    "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "random": (0.0, 0.0, {}),
     "supervised": (math.log(2), 0.4, {}),
 }
 # Tasks whose pseudo-label is drawn independently of the picture: view that carries it, its chance.
 INDEPENDENT = {"rotation": "image"}
+# The metric that says that 16 samples are known by heart, for those whose metric is no share.
+BY_HEART = {"inpainting": 22.0}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +82,7 @@ def test_exceptions_and_theory_name_real_tasks() -> None:
     assert {name for _, name in NOT_APPLICABLE} <= set(TASKS)
     assert set(THEORY) == set(TASKS)
     assert set(INDEPENDENT) <= set(TASKS)
+    assert set(BY_HEART) <= set(TASKS)
 
 
 def test_class_agrees_with_its_entry(name: str) -> None:
@@ -175,8 +184,9 @@ def test_overfits_sixteen_samples(name: str, material: Material) -> None:
     task = make_task(name, material, ROWS)
     views = task.views(first_batch(task, material, ROWS), draws(0, ROWS))
     history = fit(task, lambda step: views, steps=50, rate=2e-3)
-    assert float(history[-1].loss.detach()) < 0.5 * float(history[0].loss.detach())
-    assert float(history[-1].metrics[task.metric]) > 0.9
+    first, last = history[0], history[-len(task.players())]
+    assert float(last.loss.detach()) < 0.5 * float(first.loss.detach())
+    assert float(last.metrics[task.metric]) > BY_HEART.get(name, 0.9)
 
 
 @pytest.mark.parametrize("name", INDEPENDENT)

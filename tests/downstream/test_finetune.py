@@ -8,7 +8,7 @@ import torch
 
 from hotstart.data import Dataset
 from hotstart.downstream import FinetuneSettings, classify
-from hotstart.downstream.classifier import fit_classifier, predict
+from hotstart.downstream.classifier import Classifier, fit_classifier, predict
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
 
@@ -30,6 +30,25 @@ def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> 
         assert [point["step"] for point in curve] == [3, 6, 12, 24, 36, 48, 60]
         assert curve[-1]["asked"] == pytest.approx(outcome.value)
         assert curve[0]["train"] < curve[-1]["train"]
+
+
+def test_a_test_split_is_asked_once_at_the_end(
+    digits: Dataset, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def spy(model: Classifier, dataset: Dataset, items: np.ndarray, device: torch.device) -> object:
+        seen.append(items)
+        return predict(model, dataset, items, device)
+
+    monkeypatch.setattr("hotstart.downstream.finetune.predict", spy)
+    list(
+        classify(
+            encoder, digits, protocols=("finetune",), labels=(0.3,), split="test", settings=SHORT
+        )
+    )
+    tested = [bool(np.isin(items, digits.indices("test")).any()) for items in seen]
+    assert tested == [False] * (len(seen) - 1) + [True]
 
 
 def test_the_same_seed_gives_the_same_weights(digits: Dataset, encoder: Encoder) -> None:

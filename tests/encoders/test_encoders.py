@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from hotstart.encoders import (
+    ChannelWiseLinear,
     ConvDecoder,
+    ConvDiscriminator,
     Encoder,
     EncoderSpec,
     Teacher,
@@ -149,3 +151,19 @@ def test_heads_have_their_shapes() -> None:
     assert mlp((8, 16, 4), last_norm=True)(torch.rand(5, 8)).shape == (5, 4)
     decoder = ConvDecoder(16, channels=2, doublings=3)
     assert decoder(torch.rand(2, 16, 4, 4)).shape == (2, 2, 32, 32)
+
+
+@pytest.mark.parametrize("side", [2, 3, 16, 50])
+def test_discriminator_gives_one_logit_a_picture_of_any_size(side: int) -> None:
+    assert ConvDiscriminator(side, width=4)(torch.rand(5, 3, side, side)).shape == (5,)
+
+
+def test_channel_wise_linear_mixes_places_and_no_channels() -> None:
+    layer = ChannelWiseLinear(3, 4)
+    features = torch.rand(2, 3, 2, 2)
+    out = layer(features)
+    for b in range(2):
+        for c in range(3):
+            for q in range(4):
+                by_hand = sum(features[b, c].flatten()[p] * layer.weight[c, p, q] for p in range(4))
+                torch.testing.assert_close(out[b, c].flatten()[q], by_hand)

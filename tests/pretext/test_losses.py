@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from lightly.loss import NTXentLoss
+from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 from torch import Tensor
 
-from hotstart.pretext.losses import nt_xent
+from hotstart.pretext.losses import nt_xent, regression_loss
+from hotstart.pretext.two_views import positive_first
 
 
 def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Any:
@@ -35,7 +36,7 @@ def test_nt_xent_equals_the_paper(temperature: float) -> None:
     z1, z2 = torch.randn(2, 7, 5, generator=generator)
     ours = [z1.clone().requires_grad_(), z2.clone().requires_grad_()]
     theirs = [z1.clone().requires_grad_(), z2.clone().requires_grad_()]
-    loss, _ = nt_xent(ours[0], ours[1], temperature)
+    loss = nt_xent(ours[0], ours[1], temperature)
     reference = naive_nt_xent(theirs[0], theirs[1], temperature)
     loss.backward()
     reference.backward()
@@ -47,21 +48,44 @@ def test_nt_xent_equals_the_paper(temperature: float) -> None:
 def test_nt_xent_equals_lightly() -> None:
     generator = torch.Generator().manual_seed(1)
     z1, z2 = torch.randn(2, 32, 16, generator=generator)
-    loss, _ = nt_xent(z1, z2, 0.2)
+    loss = nt_xent(z1, z2, 0.2)
     torch.testing.assert_close(loss, NTXentLoss(temperature=0.2)(z1, z2))
 
 
 def test_nt_xent_at_random_is_near_theory() -> None:
     generator = torch.Generator().manual_seed(2)
     z1, z2 = torch.randn(2, 256, 128, generator=generator)
-    loss, first = nt_xent(z1, z2, 1.0)
+    loss = nt_xent(z1, z2, 1.0)
     assert loss.item() == pytest.approx(math.log(511), abs=0.02)
-    assert first.item() < 0.02
+    assert positive_first(z1, z2).item() < 0.02
 
 
 def test_positive_first_counts_ranks() -> None:
     z = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
-    _, all_right = nt_xent(z, z, 0.5)
-    _, all_wrong = nt_xent(z, -z, 0.5)
-    assert all_right.item() == 1.0
-    assert all_wrong.item() == 0.0
+    assert positive_first(z, z).item() == 1.0
+    assert positive_first(z, -z).item() == 0.0
+
+
+def naive_regression_loss(prediction: Tensor, target: Tensor) -> Any:
+    """Grill 2020 (arXiv:2006.07733), eq. 2, left side: one row at a time, sums of squares."""
+    total = torch.zeros(())
+    for q, z in zip(prediction, target, strict=True):
+        total = total + ((q / q.norm() - z / z.norm()) ** 2).sum()
+    return total / len(prediction)
+
+
+def test_regression_loss_equals_the_paper_and_gives_the_target_no_gradient() -> None:
+    p, z = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(4))
+    ours, theirs = p.clone().requires_grad_(), p.clone().requires_grad_()
+    target = z.clone().requires_grad_()
+    loss, reference = regression_loss(ours, target), naive_regression_loss(theirs, z)
+    loss.backward()
+    reference.backward()
+    torch.testing.assert_close(loss, reference)
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert target.grad is None
+
+
+def test_regression_loss_equals_lightly() -> None:
+    p, z = torch.randn(2, 32, 16, generator=torch.Generator().manual_seed(5))
+    torch.testing.assert_close(regression_loss(p, z), 2 + 2 * NegativeCosineSimilarity()(p, z))

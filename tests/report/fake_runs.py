@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,24 @@ import numpy as np
 import tomli_w
 from PIL import Image
 
-from hotstart.league.records import Record, write_records
+from hotstart.league.predictions import write_predictions
+from hotstart.league.records import Record, read_records, write_records
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(2)> </script> {{ 7*7 }} ß漢字🙂"""
 
-STRENGTH = {"rotation": 0.09, "simclr": 0.14, "supervised": 0.3}
+STRENGTH = {
+    "simclr": 0.14,
+    "byol": 0.135,
+    "deep_cluster": 0.11,
+    "rotation": 0.09,
+    "jigsaw": 0.07,
+    "relative_position": 0.05,
+    "inpainting": 0.03,
+    "bigan": -0.01,
+    "supervised": 0.3,
+}
 """How far above random each task is in the linear probe with all labels."""
+ITEMS = 500
 LABELS = (0.01, 0.1, 1.0)
 START = 1_760_000_000.0
 
@@ -93,12 +105,50 @@ def records(
                         labels=share,
                         **{
                             "value": min(max(value, 0.0), 1.0),
-                            "detail": {"label_count": round(40_000 * share)},
+                            "detail": detail(name, value, share),
                             **values,
                         },
                     )
                 )
     return found
+
+
+def detail(protocol: str, value: float, share: float) -> dict[str, Any]:
+    """What a protocol tells beside its value; fine-tuning its curve, which begins high or low."""
+    told: dict[str, Any] = {"label_count": round(40_000 * share)}
+    if protocol in ("finetune", "scratch"):
+        slow = 120 if protocol == "scratch" else 25
+        steps = [1, 2, 4, 8, 16, 32, 64, 128, 256, 400]
+        asked = [0.1 + (value - 0.1) * (1 - math.exp(-(step + 3) / slow)) for step in steps]
+        gaps = [(0.45 - value / 3) * (1 - math.exp(-step / 80)) for step in steps]
+        told["curve"] = [
+            {"step": step, "train": min(a + gap, 1.0), "asked": a}
+            for step, a, gap in zip(steps, asked, gaps, strict=True)
+        ]
+    return told
+
+
+def with_predictions(folder: Path, found: Sequence[Record]) -> list[Record]:
+    """Keep an answer for each of `ITEMS` pictures behind each record of a last stage.
+
+    Hard pictures are hard for everyone, so contenders differ less than by chance. The record's
+    value becomes the share of right answers.
+    """
+    hashes = np.arange(ITEMS, dtype=np.uint64)
+    labels = np.arange(ITEMS, dtype=np.int64) % 10
+    ease = np.random.default_rng(7).normal(size=ITEMS)
+    kept = []
+    for number, one in enumerate(found):
+        if one.downstream == "pretext" or one.stage != "last":
+            kept.append(one)
+            continue
+        rng = np.random.default_rng([number, one.seed, len(one.task)])
+        right = np.zeros(ITEMS, dtype=bool)
+        right[np.argsort(-ease - rng.normal(size=ITEMS))[: round(one.value * ITEMS)]] = True
+        one = replace(one, value=float(right.mean()))
+        write_predictions(folder, one, hashes, labels, np.where(right, labels, (labels + 1) % 10))
+        kept.append(one)
+    return kept
 
 
 def write_run(
@@ -114,6 +164,7 @@ def write_run(
     quarantine: Sequence[tuple[str, str]] = (),
     settings: dict[str, Any] | None = None,
     evaluated: bool = True,
+    predictions: bool = False,
     **values: Any,
 ) -> Path:
     """A whole run folder; `values` are `records`'s."""
@@ -134,7 +185,9 @@ def write_run(
     (folder / "run.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
     write_log(folder / "log.jsonl", task, seed, steps, finished, collapsed, resumed)
     if evaluated:
-        write_records(folder / "results.jsonl", records(task, seed, **values))
+        found = records(task, seed, **values)
+        told_by = with_predictions(folder, found) if predictions else found
+        write_records(folder / "results.jsonl", told_by)
     rows = "".join(f'"{path.replace(chr(34), chr(34) * 2)}",{why}\n' for path, why in quarantine)
     (folder / "quarantine.csv").write_text("path,reason\n" + rows, encoding="utf-8")
     for number in range(panels):
@@ -228,9 +281,11 @@ def write_panel(
     (folder / "panels" / f"{name}.json").write_text(json.dumps(words), encoding="utf-8")
 
 
-def write_league(folder: Path, seeds: int = 3) -> Path:
-    """Rotation, SimCLR and both controls, each with `seeds` seeds."""
-    for task in ("rotation", "simclr", "random", "supervised"):
+def write_league(
+    folder: Path, seeds: int = 3, tasks: Sequence[str] = ("rotation", "simclr"), **values: Any
+) -> Path:
+    """Some tasks and both controls, each with `seeds` seeds; `values` are `write_run`'s."""
+    for task in (*tasks, "random", "supervised"):
         for seed in range(seeds):
             aside = [("a/broken.jpg", "truncated"), ("b/empty.png", "no bytes")]
             write_run(
@@ -239,12 +294,18 @@ def write_league(folder: Path, seeds: int = 3) -> Path:
                 seed,
                 collapsed=task == "rotation" and seed == 1,
                 resumed=task == "simclr" and seed == 0,
-                panels=0 if task == "random" else 2,
                 quarantine=aside,
+                **{"panels": 0 if task == "random" else 2, **values},
             )
     return folder
 
 
-def as_dicts(found: Sequence[Record]) -> list[dict[str, Any]]:
-    """Records as they stand in a file."""
-    return [asdict(one) for one in found]
+def write_league_of_eight(folder: Path) -> Path:
+    """As `hotstart compare` leaves it: eight tasks, three seeds, predictions, merged records."""
+    tasks = [task for task in STRENGTH if task != "supervised"]
+    write_league(folder, 3, tasks, predictions=True, panels=1, steps=60)
+    merged = [one for path in sorted(folder.rglob("results.jsonl")) for one in read_records(path)]
+    write_records(folder / "results.jsonl", merged)
+    asked = {"tasks": tasks, "seeds": [0, 1, 2]}
+    (folder / "league.toml").write_text(tomli_w.dumps({"league": asked}), encoding="utf-8")
+    return folder

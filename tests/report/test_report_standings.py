@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from hotstart.league.records import Record, write_records
-from hotstart.report.comparisons import scale
+from hotstart.report.cells import Question
+from hotstart.report.evidence import Evidence
 from hotstart.report.runs import read_runs
-from hotstart.report.standings import Question, Standings, compute_standings, labels_of
+from hotstart.report.standings import Standings, compute_standings, labels_of
+from hotstart.report.ticks import scale
 
 from .fake_runs import record, write_run
 
@@ -31,7 +33,7 @@ def test_mean_deviation_and_paired_gain(tmp_path: Path) -> None:
     found = standings_of(tmp_path)
     (arena,) = found.arenas
     simclr = next(who for who in found.contenders if who.task == "simclr")
-    cell, gain = found.cell(arena, simclr, LINEAR), found.gain(arena, simclr, LINEAR)
+    cell, gain = found.cell(arena, simclr, LINEAR), Evidence(found).gain(arena, simclr, LINEAR)
     assert cell is not None
     assert gain is not None
     assert cell.mean == pytest.approx(0.53)
@@ -63,7 +65,9 @@ def test_other_pictures_of_the_same_name_are_another_table(tmp_path: Path) -> No
     found = standings_of(tmp_path)
     assert len(found.arenas) == 2
     assert all(
-        found.gain(arena, who, LINEAR) is None for arena, t in found.arenas.items() for who in t
+        Evidence(found).gain(arena, who, LINEAR) is None
+        for arena, t in found.arenas.items()
+        for who in t
     )
 
 
@@ -77,6 +81,14 @@ def test_a_budget_in_minutes_makes_one_experiment_whatever_the_steps(tmp_path: P
         write_run(tmp_path / f"{seed}", "simclr", seed, steps=steps, settings={"minutes": 1.0})
     table = next(iter(standings_of(tmp_path).arenas.values()))
     assert [cells[LINEAR].n for cells in table.values()] == [2]
+
+
+def test_the_steps_that_a_budget_in_minutes_came_to_repeat_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", "simclr", 0, steps=300, settings={"minutes": 1.0})
+    write_run(tmp_path / "1", "simclr", 1, steps=300)
+    write_run(tmp_path / "2", "simclr", 2, steps=290)
+    table = next(iter(standings_of(tmp_path).arenas.values()))
+    assert [cells[LINEAR].n for cells in table.values()] == [2, 1]
 
 
 def test_one_task_in_two_ways_is_two_contenders_named_by_what_differs(tmp_path: Path) -> None:
@@ -98,7 +110,7 @@ def test_fine_tuning_is_measured_against_scratch(tmp_path: Path) -> None:
     found = standings_of(tmp_path)
     (arena,) = found.arenas
     simclr = next(who for who in found.contenders if who.task == "simclr")
-    gain = found.gain(arena, simclr, Question("finetune", 1.0, "last"))
+    gain = Evidence(found).gain(arena, simclr, Question("finetune", 1.0, "last"))
     assert gain is not None
     assert gain.mean == pytest.approx(0.1)
     assert gain.baseline.role == "scratch"
@@ -108,7 +120,7 @@ def test_another_network_is_no_control(tmp_path: Path) -> None:
     write(tmp_path, record("simclr", 0), record("random", 0, encoder="resnet18", value=0.4))
     found = standings_of(tmp_path)
     (arena,) = found.arenas
-    assert all(found.gain(arena, who, LINEAR) is None for who in found.contenders)
+    assert all(Evidence(found).gain(arena, who, LINEAR) is None for who in found.contenders)
 
 
 def test_a_resumed_run_shows_each_step_once(tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def test_a_line_is_a_collapse() -> None:
     assert diagnose(measure(line)) is not None
 
 
+@pytest.mark.parametrize(("spread", "named"), [(0.01, True), (0.3, False), (None, False)])
+def test_collapse_behind_a_healthy_encoder_is_named(spread: float | None, named: bool) -> None:
+    health = measure(torch.randn(256, 32, generator=torch.Generator().manual_seed(0)))
+    sentence = diagnose(health, spread)
+    assert (sentence is not None) == named
+    assert sentence is None or "projections have collapsed" in sentence
+
+
 def test_nan_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TrainingError, match=r"nan at step 7.*--learning-rate"):
         check_finite(torch.tensor(float("nan")), 7, "task", 0.3)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,9 @@ from hotstart.training import checkpoint
 STEPS = 24
 
 
-def command(data: Path, out: Path, *more: str) -> list[str]:
+def command(data: Path, out: Path, *more: str, task: str = "simclr") -> list[str]:
     return [
-        *(sys.executable, "-m", "hotstart", "pretrain", str(data), "--task", "simclr"),
+        *(sys.executable, "-m", "hotstart", "pretrain", str(data), "--task", task),
         *("--steps", str(STEPS), "--batch-size", "64", "--checkpoint-seconds", "0.2"),
         *("--out", str(out), *more),
     ]
@@ -36,10 +38,18 @@ def events(run: Path, kind: str) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    out = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command(class_folder, out), check=True, capture_output=True)
-    return (out / "encoder.safetensors").read_bytes()
+def uninterrupted(
+    class_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], bytes]:
+    """A task's name -> the encoder of a run that nobody killed."""
+
+    @cache
+    def encoder_of(task: str) -> bytes:
+        out = tmp_path_factory.mktemp(task) / "run"
+        subprocess.run(command(class_folder, out, task=task), check=True, capture_output=True)
+        return (out / "encoder.safetensors").read_bytes()
+
+    return encoder_of
 
 
 def resume(run: Path) -> None:
@@ -51,12 +61,14 @@ def resume(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", ["simclr", "inpainting", "deep_cluster"])
 def test_kill_in_the_middle_of_an_epoch(
-    class_folder: Path, uninterrupted: bytes, tmp_path: Path
+    task: str, class_folder: Path, uninterrupted: Callable[[str], bytes], tmp_path: Path
 ) -> None:
+    """With one player, with two, and with clusters: assignments and loading order are state."""
     run = tmp_path / "run"
     process = subprocess.Popen(
-        command(class_folder, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(class_folder, run, task=task), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while len(events(run, "step")) < STEPS // 2 and time.monotonic() < deadline:
@@ -69,7 +81,7 @@ def test_kill_in_the_middle_of_an_epoch(
     resume(run)
     (resumed,) = events(run, "resume")
     assert 0 < resumed["resumed_at"] < STEPS
-    assert (run / "encoder.safetensors").read_bytes() == uninterrupted
+    assert (run / "encoder.safetensors").read_bytes() == uninterrupted(task)
     assert len((run / "results.jsonl").read_text().splitlines()) == 1
 
 
@@ -94,7 +106,7 @@ main()
 
 @pytest.mark.slow
 def test_kill_during_a_checkpoint_write(
-    class_folder: Path, uninterrupted: bytes, tmp_path: Path
+    class_folder: Path, uninterrupted: Callable[[str], bytes], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     words = ["hotstart", *command(class_folder, run)[3:]]
@@ -103,7 +115,7 @@ def test_kill_during_a_checkpoint_write(
     assert list((run / "checkpoint").glob("*.part"))
     resume(run)
     assert events(run, "resume")
-    assert (run / "encoder.safetensors").read_bytes() == uninterrupted
+    assert (run / "encoder.safetensors").read_bytes() == uninterrupted("simclr")
     assert not list((run / "checkpoint").glob("*.part"))
 
 

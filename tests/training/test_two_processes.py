@@ -21,7 +21,9 @@ def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["simclr", "rotation", "supervised"])
+@pytest.mark.parametrize(
+    "task", ["simclr", "rotation", "byol", "deep_cluster", "inpainting", "supervised"]
+)
 def test_two_processes_equal_one(task: str, class_folder: Path, tmp_path: Path) -> None:
     one = run(class_folder, tmp_path / "one.pt", task, 1)
     two = run(class_folder, tmp_path / "two.pt", task, 2)

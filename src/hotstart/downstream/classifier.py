@@ -30,15 +30,15 @@ class FinetuneSettings(Settings):
     steps: int | None = Field(default=None, ge=1)
     """Optimiser steps; None: 600 for 500 labels, growing with their root, from 300 to 3,000."""
     batch_size: int = Field(default=128, ge=2)
-    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3, 3e-3), min_length=1)
+    learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
     """AdamW's, each tried on inner validation parts."""
     trial_folds: int = Field(default=2, ge=1)
     """On how many of the inner parts each learning rate is tried."""
-    trial_length: float = Field(default=0.4, gt=0, le=1)
+    trial_length: float = Field(default=0.25, gt=0, le=1)
     """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
-    views: ViewSettings = ViewSettings(crop_scale=(0.5, 1.0), jitter=0, grey=0, blur=0)
-    """Training sees random crops and mirrored pictures, evaluation the centre."""
+    views: ViewSettings = ViewSettings(crop_scale=(0.3, 1.0), strength=0.5, grey=0.1, blur=0.0)
+    """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
 
     def steps_for(self, labels: int) -> int:
         """Optimiser steps for this many labels."""

@@ -90,6 +90,11 @@ class _Task:
         return len(self.dataset.classes)
 
     @property
+    def watched(self) -> Int64s:
+        """Items on which training may be watched: a test split is asked once, at the end."""
+        return self.asked if self.split == "val" else _labelled(self.dataset, "val")
+
+    @property
     def truth(self) -> Int64s:
         return self.dataset.labels[self.asked]
 
@@ -223,6 +228,7 @@ def _run(
                 items,
                 task.asked,
                 task.folds(items, seed),
+                task.watched,
                 settings=settings,
                 seed=seed,
                 device=device,

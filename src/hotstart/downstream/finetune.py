@@ -31,6 +31,7 @@ def finetune(
     train: Int64s,
     asked: Int64s,
     folds: Sequence[Int64s],
+    watched: Int64s,
     *,
     settings: FinetuneSettings,
     seed: int,
@@ -45,7 +46,8 @@ def finetune(
     `train`); the last training, with it, uses all of `train`.
 
     The detail's `curve` lists `step` and the accuracies `train` (up to 2,000 of the items trained
-    on) and `asked` (up to 2,000 of those). It is for the reader: nothing is chosen by it.
+    on) and `asked` (up to 2,000 of the items `watched`, which are never a test split's). It is for
+    the reader: nothing is chosen by it.
     """
     began = time.perf_counter()
     steps = settings.steps_for(len(train))
@@ -55,7 +57,7 @@ def finetune(
     done = 0
     marks = {max(1, round(share * steps)) for share in CURVE_AT}
     curve: list[dict[str, float]] = []
-    shown = {"train": _sample(train, seed), "asked": _sample(asked, seed)}
+    shown = {"train": _sample(train, seed), "asked": _sample(watched, seed)}
 
     def trial_step(step: int, model: Classifier) -> None:
         nonlocal done
@@ -66,7 +68,9 @@ def finetune(
     def final_step(step: int, model: Classifier) -> None:
         trial_step(step, model)
         if step in marks:
-            accuracy = {key: right(model, items) / len(items) for key, items in shown.items()}
+            accuracy = {
+                key: right(model, items) / len(items) for key, items in shown.items() if len(items)
+            }
             curve.append({"step": step, **accuracy})
 
     def right(model: Classifier, items: Int64s) -> int:

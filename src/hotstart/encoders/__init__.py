@@ -8,15 +8,18 @@ from hotstart.encoders.build import (
     save_encoder,
 )
 from hotstart.encoders.encoder import Encoder, EncoderSpec
-from hotstart.encoders.heads import ConvDecoder, mlp
-from hotstart.encoders.teacher import Teacher
+from hotstart.encoders.heads import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, mlp
+from hotstart.encoders.teacher import Teacher, ema_schedule
 
 __all__ = [
+    "ChannelWiseLinear",
     "ConvDecoder",
+    "ConvDiscriminator",
     "Encoder",
     "EncoderSpec",
     "Teacher",
     "build_encoder",
+    "ema_schedule",
     "encoder_kind",
     "load_encoder",
     "mlp",

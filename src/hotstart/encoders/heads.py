@@ -1,10 +1,11 @@
-"""Heads that pretraining discards: projectors, predictors, decoders."""
+"""Heads that pretraining discards: projectors, predictors, decoders, adversaries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 
@@ -45,3 +46,45 @@ class ConvDecoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         pictures: Tensor = self.layers(features)
         return pictures
+
+
+class ChannelWiseLinear(nn.Module):
+    """Every place of a map reads every other one, each channel for itself: (B, C, h, w) -> same.
+
+    The channel-wise fully connected layer of Pathak 2016 (arXiv:1604.07379), section 3.1: C (h w)^2
+    weights in place of the (C h w)^2 of a full one, which would be most of the network.
+    """
+
+    def __init__(self, channels: int, places: int) -> None:
+        super().__init__()
+        bound = places**-0.5
+        self.weight = nn.Parameter(torch.empty(channels, places, places).uniform_(-bound, bound))
+
+    def forward(self, features: Tensor) -> Tensor:
+        mixed = torch.einsum("bcp,cpq->bcq", features.flatten(2), self.weight)
+        return mixed.view_as(features)
+
+
+class ConvDiscriminator(nn.Module):
+    """Pictures (B, channels, side, side) -> logits (B,), high for what looks real.
+
+    Radford 2016 (arXiv:1511.06434): convolutions with kernel 4 and stride 2 down to 4 px or less,
+    LeakyReLU of slope 0.2, BatchNorm after all but the first, one linear unit at the end.
+    """
+
+    def __init__(self, side: int, *, channels: int = 3, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        dim = channels
+        while side > 4 or not layers:
+            out = width if not layers else min(2 * dim, 8 * width)
+            layers.append(nn.Conv2d(dim, out, 4, stride=2, padding=1, bias=not layers))
+            if len(layers) > 1:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            dim, side = out, side // 2
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(dim * side**2, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.layers(pictures)
+        return logits.squeeze(1)

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
+
+
+def ema_schedule(base: float, fraction: float) -> float:
+    """The decay that grows from `base` to 1 as a cosine: BYOL (arXiv:2006.07733), section 3.3.
+
+    base: 0..1, at the start. fraction: k / K, the share of the run that is done.
+    """
+    return 1 - (1 - base) * (math.cos(math.pi * fraction) + 1) / 2
 
 
 class Teacher(nn.Module):

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream import Outcome, Progress, classify, recalibrate_batchnorm
+from hotstart.downstream import (
+    FROZEN,
+    FinetuneSettings,
+    Outcome,
+    Progress,
+    classify,
+    recalibrate_batchnorm,
+)
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.map import write_maps
+from hotstart.league.predictions import write_predictions
 from hotstart.league.pretraining import pretext_record, run_hash
 from hotstart.league.rebuild import rebuild_task
 from hotstart.league.records import Record, settings_hash, write_records
@@ -26,7 +33,8 @@ from hotstart.league.versions import versions
 from hotstart.training import folder as files
 from hotstart.training.train import heldout_batches
 
-PREDICTIONS = "predictions"
+MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify}
+"""How each downstream task is measured, by the name that `--on` gives it."""
 
 
 def evaluate_subject(
@@ -47,15 +55,21 @@ def evaluate_subject(
     if split == "test" and subject.run is not None:
         _note_test_read(subject.run, dataset.name, seed)
     device = Fabric(accelerator=accelerator, devices=1).device
+    records: list[Record] = []
+
+    def keep(record: Record) -> None:
+        records.append(record)
+        if subject.run is not None:
+            write_records(subject.run / files.RESULTS, [record])
+
     if on == "pretext":
-        records = [_pretext(subject, dataset, device)]
+        keep(_pretext(subject, dataset, device))
     else:
-        records = []
         for contender, asked in _contenders(subject, dataset, protocols, controls):
             contender.encoder.to(device)
             if contender.task == "random":
                 recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
-            outcomes = classify(
+            outcomes = MEASURES[on](
                 contender.encoder,
                 dataset,
                 protocols=asked,
@@ -67,10 +81,11 @@ def evaluate_subject(
                 progress=listener,
             )
             for outcome in outcomes:
-                record = _record(contender, dataset, outcome)
-                records.append(record)
+                record = _record(contender, dataset, on, outcome)
                 if subject.run is not None:
-                    _keep(subject.run, record, outcome)
+                    kept = outcome.predictions
+                    write_predictions(subject.run, record, kept.hashes, kept.labels, kept.predicted)
+                keep(record)
         if subject.run is not None:
             # Never the test split's pictures: a map is looked at again and again.
             shown = dataset.indices("val")
@@ -85,8 +100,6 @@ def evaluate_subject(
                 device=device,
                 labels=True,
             )
-    if subject.run is not None:
-        write_records(subject.run / files.RESULTS, records)
     return records
 
 
@@ -104,7 +117,18 @@ def _contenders(
         yield at_random, own
 
 
-def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
+def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str, protocol: Protocol) -> str:
+    """Equal for evaluations of the same encoder on the same pictures, in the same way.
+
+    pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
+    """
+    values = {"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures}
+    if protocol not in FROZEN:
+        values["training"] = FinetuneSettings().model_dump_json()
+    return settings_hash(values)
+
+
+def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Record:
     settings = subject.settings
     if settings:
         pretrained = run_hash(settings, subject.fingerprints.get("pretrain", ""))
@@ -114,7 +138,7 @@ def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
         task=subject.task,
         encoder=subject.encoder.spec.name,
         data=dataset.name,
-        downstream="classify",
+        downstream=on,
         protocol=outcome.protocol,
         stage=outcome.stage,
         labels=outcome.labels,
@@ -123,32 +147,13 @@ def _record(subject: Subject, dataset: Dataset, outcome: Outcome) -> Record:
         metric=outcome.metric,
         value=outcome.value,
         chance=outcome.chance,
-        settings_hash=settings_hash(
-            {"encoder": pretrained, "encoder_seed": subject.seed, "data": dataset.fingerprint}
+        settings_hash=evaluation_hash(
+            pretrained, subject.seed, dataset.fingerprint, outcome.protocol
         ),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,
         detail=outcome.detail,
         versions=versions(),
-    )
-
-
-def _keep(run: Path, record: Record, outcome: Outcome) -> None:
-    """Write the prediction for every item, for paired comparison."""
-    folder = run / PREDICTIONS
-    folder.mkdir(exist_ok=True)
-    name = "-".join(
-        str(part)
-        for part in (record.task, record.downstream, record.protocol, record.stage)
-        + (f"{record.labels:g}", record.split, record.seed)
-    )
-    safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
-    predictions = outcome.predictions
-    np.savez_compressed(
-        folder / f"{safe}.npz",
-        hashes=predictions.hashes,
-        labels=predictions.labels,
-        predicted=predictions.predicted,
     )
 
 

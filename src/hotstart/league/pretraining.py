@@ -21,7 +21,7 @@ from hotstart.pretext.registry import task_class
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
-from hotstart.training.train import Material, make_fabric, train
+from hotstart.training.train import Material, fix_steps, make_fabric, train
 
 DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
@@ -37,15 +37,7 @@ def start(
     values: dict[str, Any], out: Path | None, listener: Listener | None, caching: Caching
 ) -> Path:
     """Settle what is open, make the run folder, train."""
-    _check_names(values)
-    dataset = open_dataset(
-        values["data"],
-        size=values.get("size"),
-        label=values.get("label"),
-        group=values.get("group"),
-        progress=caching,
-    )
-    settings = settle(values, dataset)
+    settings, dataset = _prepare(values, caching)
     folder = out or Path("runs") / f"{settings.task.rpartition(':')[2]}-{settings.seed}"
     fabric = make_fabric(settings)
     fabric.launch()
@@ -75,6 +67,29 @@ def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
     return _run(settings, dataset, folder, fabric, listener)
 
 
+def calibrate(values: dict[str, Any], caching: Caching) -> int:
+    """Steps that the budget of `values` comes to, timed where it is in minutes; trains nothing."""
+    settings, dataset = _prepare(values, caching)
+    fabric = make_fabric(settings)
+    fabric.launch()
+    steps = fix_steps(settings, material_of(settings.task, dataset), fabric).steps
+    assert steps is not None
+    return steps
+
+
+def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings, Dataset]:
+    """Settings with every default filled in, and the pictures."""
+    check_names(values)
+    dataset = open_dataset(
+        values["data"],
+        size=values.get("size"),
+        label=values.get("label"),
+        group=values.get("group"),
+        progress=caching,
+    )
+    return settle(values, dataset), dataset
+
+
 def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     """Fill in every default that depends on task or pictures."""
     cls = task_class(values["task"])
@@ -91,7 +106,7 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     return parse(PretrainSettings, settled, "settings")
 
 
-def _check_names(values: dict[str, Any]) -> None:
+def check_names(values: dict[str, Any]) -> None:
     """Find every wrong name before any data is touched."""
     cls = task_class(values["task"])
     for task, own in values["task_settings"].items():

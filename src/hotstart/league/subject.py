@@ -57,20 +57,21 @@ def open_subject(
 def open_run(folder: Path) -> Subject:
     """The finished run in `folder`."""
     settings = load_run(folder)
-    if not (folder / ENCODER).exists():
+    told = pretext_record_of(folder)
+    if told is None or not (folder / ENCODER).exists():
+        missing = f"the pretext record of {RESULTS}" if told is None else ENCODER
         raise DataError(
-            f"{folder}: the run is not finished, {ENCODER} is missing; "
+            f"{folder}: the run is not finished, {missing} is missing; "
             f"go on with `hotstart pretrain --resume {folder}`"
         )
-    told = pretext_record_of(folder)
     return Subject(
         settings.task,
         load_encoder(folder / ENCODER),
         folder,
         settings,
         settings.seed,
-        told.budget if told else {},
-        told.data_fingerprints if told else {},
+        told.budget,
+        told.data_fingerprints,
     )
 
 

@@ -1,4 +1,4 @@
-"""Gathering a batch over processes with its gradient; nothing to do in one process."""
+"""What processes tell each other within a task; nothing to do where there is only one."""
 
 from __future__ import annotations
 
@@ -23,3 +23,11 @@ def gather(rows: Tensor) -> Tensor:
 def rank() -> int:
     """This process's number, 0 where there is only one."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+@torch.no_grad()
+def first_decides(tensor: Tensor) -> Tensor:
+    """Overwrite `tensor` with the first process's, so that no rounding sets processes apart."""
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        torch.distributed.broadcast(tensor, src=0)
+    return tensor

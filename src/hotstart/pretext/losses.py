@@ -9,25 +9,46 @@ from torch import Tensor
 from hotstart.pretext.distributed import gather, rank
 
 
-def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def pair_similarities(
+    z1: Tensor, z2: Tensor, keys: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """How alike each view is to every view, and which of them shows the same picture.
+
+    z1, z2: (B, D), two views of the same B pictures on each process; M pictures on all of them.
+    keys: what another network makes of the same two views, (B, D) each, to compare z1 and z2 with;
+    None: z1 and z2 themselves.
+
+    Returns the cosines (2B, 2M) of this process's views with all views, -inf of a view with itself,
+    with gradient; and the column of each one's positive, int64 (2B,).
+    """
+    key1, key2 = (z1, z2) if keys is None else keys
+    z1, z2 = F.normalize(z1, dim=1), F.normalize(z2, dim=1)
+    rows = len(z1)
+    all1, all2 = gather(F.normalize(key1, dim=1)), gather(F.normalize(key2, dim=1))
+    similarity = torch.cat([z1, z2]) @ torch.cat([all1, all2]).T
+    own = torch.arange(rows, device=z1.device) + rank() * rows
+    itself = torch.cat([own, own + len(all1)])
+    positive = torch.cat([own + len(all1), own])
+    return similarity.scatter(1, itself[:, None], float("-inf")), positive
+
+
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     """Normalised temperature-scaled cross-entropy, Chen 2020 (arXiv:2002.05709), eq. 1.
 
     z1, z2: (B, D) projections of two views of the same B pictures; row i of one is the positive of
     row i of the other, the other 2B - 2 rows are negatives (of all processes' rows, with gradient).
     temperature: > 0.
 
-    Returns the mean over this process's 2B anchors, and the share of them whose positive is ranked
-    first. At random the loss is near ln(2B - 1).
+    Returns the mean over this process's 2B anchors. At random it is near ln(2B - 1).
     """
-    z1, z2 = F.normalize(z1, dim=1), F.normalize(z2, dim=1)
-    rows = len(z1)
-    all1, all2 = gather(z1), gather(z2)
-    mine = torch.cat([z1, z2])
-    everyone = torch.cat([all1, all2])
-    similarity = mine @ everyone.T / temperature
-    own = torch.arange(rows, device=z1.device) + rank() * rows
-    itself = torch.cat([own, own + len(all1)])
-    positive = torch.cat([own + len(all1), own])
-    similarity = similarity.scatter(1, itself[:, None], float("-inf"))
-    first = (similarity.argmax(1) == positive).float().mean()
-    return F.cross_entropy(similarity, positive), first
+    similarity, positive = pair_similarities(z1, z2)
+    return F.cross_entropy(similarity / temperature, positive)
+
+
+def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of unit vectors, 2 - 2 cos: Grill 2020 (BYOL, arXiv:2006.07733), eq. 2.
+
+    prediction, target: (B, D), row by row; the target gets no gradient. Returns the mean over rows,
+    in 0..4; 2 for directions that have nothing to do with each other.
+    """
+    return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=1).mean()

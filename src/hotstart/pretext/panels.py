@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from hotstart.augment import centre_view
 from hotstart.encoders import Encoder
@@ -13,6 +14,7 @@ from hotstart.pretext.task import Batch, Draws, Panel, Views, to_uint8
 
 SHOWN = 6
 NEIGHBOURS = 5
+MEMBERS = 8
 
 
 @torch.no_grad()
@@ -62,4 +64,39 @@ def neighbour_panel(task: str, encoder: Encoder, batch: Batch, when: str = "") -
         [[whole[i], *(whole[int(j)] for j in nearest[i])] for i in range(count)],
         [["", *(f"{float(similarity[i, j]):.2f}" for j in nearest[i])] for i in range(count)],
         "neighbours",
+    )
+
+
+def cluster_panel(
+    task: str,
+    caption: str,
+    images: Tensor,
+    clusters: Tensor,
+    texts: Sequence[str] | None = None,
+) -> Panel:
+    """One row for each of the largest clusters: the first few of its pictures, not the best ones.
+
+    images: (B, 3, S, S) in 0..1. clusters: int64 (B,), whatever their numbers. texts: one for each
+    picture.
+    """
+    clusters = clusters.cpu()
+    numbers, sizes = clusters.unique(return_counts=True)
+    largest = sizes.argsort(descending=True, stable=True)[:SHOWN]
+    # All rows are as long as the last: a row of one picture alone would show no cluster.
+    width = min(max(int(sizes[largest[-1]]), 2), MEMBERS, int(sizes[largest[0]]))
+    rows = [
+        torch.nonzero(clusters == numbers[k])[:width, 0].tolist()
+        for k in largest
+        if sizes[k] >= width
+    ]
+    pictures = to_uint8(images)
+    return Panel(
+        f"{task}-clusters",
+        "Clusters",
+        f"{caption} A row holds pictures of one of the {len(rows)} largest clusters among "
+        f"{len(images)} pictures that were not trained on.",
+        tuple(f"picture {k + 1}" for k in range(width)),
+        [[pictures[i] for i in row] for row in rows],
+        [["" if texts is None else texts[i] for i in row] for row in rows],
+        "clusters",
     )

@@ -30,6 +30,13 @@ class Entry:
 
 
 TASKS: dict[str, Entry] = {
+    "inpainting": Entry(
+        "hotstart.pretext.generation.inpainting:Inpainting",
+        "generation",
+        "generative",
+        ("image",),
+        "Pathak 2016, arXiv:1604.07379",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
@@ -43,6 +50,20 @@ TASKS: dict[str, Entry] = {
         "contrastive",
         ("image",),
         "Chen 2020, arXiv:2002.05709",
+    ),
+    "byol": Entry(
+        "hotstart.pretext.context.byol:BYOL",
+        "context",
+        "contrastive",
+        ("image",),
+        "Grill 2020, arXiv:2006.07733",
+    ),
+    "deep_cluster": Entry(
+        "hotstart.pretext.context.deep_cluster:DeepCluster",
+        "context",
+        "predictive",
+        ("image", "index"),
+        "Caron 2018, arXiv:1807.05520",
     ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",

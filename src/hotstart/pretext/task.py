@@ -68,6 +68,7 @@ class Progress:
 class Step:
     """What one forward pass yields: the loss, scalars to log, and tensors to carry on.
 
+    A metric named `projection_std` (`spread.py`) is watched: training says so when it falls to 0.
     `carry` goes, detached, to the players that come after in this step, who find it among their
     views (a discriminator sees what the generator made), and at last to `after_step`.
     """

@@ -1,21 +1,17 @@
-"""What the page's charts show, as plain values; `charts.js` draws them with Plotly."""
+"""What the page's charts show, as plain values; `plot.py` says where on the page each one lies."""
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from hotstart.report.standings import Contender, Role
+from hotstart.report.ticks import short
 from hotstart.report.words import number
 
 TONES = 8
-"""Colours for tasks; more tasks begin anew with another dash."""
+"""Colours for tasks; more tasks share their family's."""
 DASHES = ("solid", "dash", "dot")
-MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "pentagon")
-CONTROL_DASH: dict[Role, str] = {"random": "dash", "scratch": "dot", "supervised": "dashdot"}
+MARKERS = ("circle", "square", "diamond", "up", "cross", "down", "hexagon", "star")
 
 
 @dataclass(frozen=True)
@@ -23,22 +19,27 @@ class Style:
     """How one contender looks in every chart of the page."""
 
     tone: str
-    """A name in the palette of `style.css` and `charts.js`: `c0` .. `c7`, or a control's."""
+    """A name in the palette of `style.css`: `c0` .. `c7`, or a control's."""
     dash: str
     marker: str
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line. name: plain text; error: deviations, same length as y."""
+    """One line. name: plain text; low, high: the ends of its band or whiskers, as long as y."""
 
     name: str
     style: Style
     x: Sequence[float | str]
-    y: Sequence[float | None]
-    error: Sequence[float | None] | None = None
-    noisy: bool = False
-    """A training curve: drawn faintly, with its running mean over it."""
+    y: Sequence[float]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+    who: int | None = None
+    """Under which number the legend knows it; None: not in the legend."""
+    aside: bool = False
+    """Faint and nameless until the legend is asked for it: one of many."""
+    thin: bool = False
+    """A second value of the same contender: dashed, narrow, without a name."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ class Chart:
     x_ticks: Sequence[tuple[float, str]] = ()
     zero: bool = False
     """Whether the axis begins at zero."""
+    kind: str = "points"
+    """`points`: joined markers with whiskers; `curve`: bare lines with bands; `scatter`: loose."""
+    tags: bool = True
+    """Whether each line bears its name at its end."""
+    x_text: Callable[[float], str] = short
+    """How a number on the horizontal axis reads where it has no tick."""
 
     @property
     def description(self) -> str:
@@ -65,52 +72,30 @@ class Chart:
     @property
     def positions(self) -> list[str]:
         """Where on the horizontal axis something was measured, as its ticks say it."""
-        ticks: dict[float | str, str] = dict(self.x_ticks)
-        return [ticks.get(x, str(x)) for x in self._places]
+        return [self.x_shown(x) for x in self.places]
+
+    def x_shown(self, x: float | str) -> str:
+        """A place on the horizontal axis as the reader gets it."""
+        told: dict[float | str, str] = dict(self.x_ticks)
+        return told.get(x) or (x if isinstance(x, str) else self.x_text(x))
 
     @property
     def values(self) -> list[tuple[str, list[str]]]:
         """Name and values of each line, one for each of `positions`."""
-        metric = "accuracy" if self.percent else ""
         rows = []
         for line in self.lines:
             known = dict(zip(line.x, line.y, strict=True))
-            rows.append((line.name, [number(known.get(x), metric) for x in self._places]))
+            rows.append((line.name, [self.shown(known.get(x)) for x in self.places]))
         return rows
 
     @property
-    def _places(self) -> list[float | str]:
+    def places(self) -> list[float | str]:
+        """What was measured on the horizontal axis, in order."""
         found = list(dict.fromkeys(x for line in self.lines for x in line.x))
-        return [x for x, _ in self.x_ticks] or found
+        if self.x_ticks:
+            return [x for x, _ in self.x_ticks]
+        return found if self.x_kind == "category" else sorted(found, key=float)
 
-
-def styles_of(contenders: Sequence[Contender]) -> dict[Contender, Style]:
-    """A colour, dash and marker for each; controls keep theirs on every page."""
-    styles: dict[Contender, Style] = {}
-    tasks = 0
-    for who in contenders:
-        if who.role == "task":
-            dash = DASHES[tasks // TONES % len(DASHES)]
-            styles[who] = Style(f"c{tasks % TONES}", dash, MARKERS[tasks % len(MARKERS)])
-            tasks += 1
-        else:
-            styles[who] = Style(who.role, CONTROL_DASH[who.role], f"{MARKERS[0]}-open")
-    return styles
-
-
-def chart_json(chart: Chart) -> dict[str, Any]:
-    """Values for `charts.js`: names escaped, since Plotly reads markup in text; no NaN."""
-    values: dict[str, Any] = _clean(asdict(chart))
-    return values
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _clean(below) for key, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(below) for below in value]
-    if isinstance(value, str):
-        return html.escape(value, quote=False)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    def shown(self, value: float | None) -> str:
+        """A value on the vertical axis as the reader gets it."""
+        return number(value, "accuracy" if self.percent else "")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hotstart.report.charts import Chart, Line, Style
+from hotstart.report.reading import Reading
 from hotstart.report.runs import Run
-from hotstart.report.standings import Contender, Standings
+from hotstart.report.thinning import thin
 from hotstart.report.words import (
     MISSING,
     count,
@@ -19,7 +21,12 @@ from hotstart.report.words import (
     plural,
     seconds,
     size,
+    trivial_name,
+    unit,
 )
+
+NOISY = 20
+"""A curve of more points than this is smoothed."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +40,18 @@ class Training:
     alarms: list[str]
 
 
-def trainings(
-    standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
-) -> list[Training]:
-    """In the order of `names`, of those with a log; `random` learns nothing, so it has no curve."""
+def trainings(reading: Reading) -> list[Training]:
+    """In the order of the page, of those with a log; `random` learns nothing, so it has none."""
     found = []
-    for who, name in names.items():
-        runs = [run for run in standings.runs.get(who, []) if run.log]
+    for who, name in reading.names.items():
+        runs = [run for run in reading.standings.runs.get(who, []) if run.log]
         if not runs or who.role == "random":
             continue
-        charts = _charts(runs, styles[who])
+        charts = _charts(runs, reading.styles[who])
         progress = [note for run in runs for note in _progress(run, len(runs) > 1)]
         notes = [*_together(runs), *progress, *_health(runs)]
-        alarms = [alarm for run in runs for alarm in _alarms(run, len(runs) > 1)]
-        found.append(Training(name, styles[who].tone, charts, notes, alarms))
+        alarms = [alarm for run in runs for alarm in alarms_of(run, len(runs) > 1)]
+        found.append(Training(name, reading.styles[who].tone, charts, notes, alarms))
     return found
 
 
@@ -65,21 +70,23 @@ def _charts(runs: Sequence[Run], style: Style) -> list[Chart]:
     charts = [_chart(runs, style, "Loss", ("loss",))]
     for name in metrics:
         percent = is_fraction(name)
-        chance = isinstance(trivial, int | float) and name == headline
+        known = _number(trivial) and name == headline
         charts.append(
             _chart(
                 runs,
                 style,
-                metric_name(name).capitalize() + (", %" if percent else ""),
+                heading(metric_name(name)) + (f", {unit(name)}" if unit(name) else ""),
                 ("metrics", name),
                 percent=percent,
-                reference=(float(trivial), "chance") if chance and trivial is not None else None,
+                reference=(
+                    (float(trivial), trivial_name(name)) if known and trivial is not None else None
+                ),
             )
         )
     charts.append(
-        _chart(runs, style, "Effective rank of h", ("effective_rank",), kind="health", noisy=False)
+        _chart(runs, style, "Effective rank of h", ("effective_rank",), kind="health", smooth=False)
     )
-    charts.append(_chart(runs, style, "Learning rate", ("learning_rate",), noisy=False))
+    charts.append(_chart(runs, style, "Learning rate", ("learning_rate",), smooth=False))
     return [chart for chart in charts if chart.lines]
 
 
@@ -90,7 +97,7 @@ def _chart(
     keys: tuple[str, ...],
     *,
     kind: str = "step",
-    noisy: bool = True,
+    smooth: bool = True,
     percent: bool = False,
     reference: tuple[float, str] | None = None,
 ) -> Chart:
@@ -100,8 +107,19 @@ def _chart(
         known = [(x, y) for x, y in points if _number(x) and _number(y)]
         if len(known) > 1:
             xs, ys = zip(*known, strict=True)
-            lines.append(Line(run.name, style, xs, ys, noisy=noisy and len(known) > 20))
-    return Chart(title, "step", "linear", percent, lines, reference=reference, zero=not noisy)
+            short = thin(xs, ys, smooth=smooth and len(known) > NOISY)
+            lines.append(Line(run.name, style, short.x, short.y, short.low, short.high))
+    return Chart(
+        title,
+        "step",
+        "linear",
+        percent,
+        lines,
+        reference=reference,
+        zero=not smooth,
+        kind="curve",
+        tags=False,
+    )
 
 
 def _inside(event: dict[str, Any], keys: tuple[str, ...]) -> Any:
@@ -112,7 +130,9 @@ def _inside(event: dict[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """A finite one: a loss that is none has a diagnosis, not a point."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and math.isfinite(value)
 
 
 def _together(runs: Sequence[Run]) -> list[str]:
@@ -160,7 +180,7 @@ def _progress(run: Run, several: bool) -> list[str]:
     return said if several else [heading(sentence) for sentence in said]
 
 
-def _alarms(run: Run, several: bool) -> list[str]:
+def alarms_of(run: Run, several: bool) -> list[str]:
     """Diagnoses; one that came again and again stands once, with its last words."""
     found = run.events("diagnosis")
     if not found:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hotstart.report.reading import Reading
 from hotstart.report.runs import MAP, PANELS, PNG_START, Run
-from hotstart.report.standings import Contender, Standings
 from hotstart.report.words import data_name, listing, plural, split_name
 
 SIDE = 600
@@ -85,11 +85,11 @@ class Atlas:
     sprites: dict[str, str] = field(default_factory=dict)
 
 
-def maps_of(standings: Standings, names: dict[Contender, str]) -> Atlas:
-    """Of each experiment the maps of its first run that has some, in the order of `names`."""
+def maps_of(reading: Reading) -> Atlas:
+    """Of each experiment the maps of its first run that has some, in the page's order."""
     atlas = Atlas()
-    for who, name in names.items():
-        runs = standings.runs.get(who, [])
+    for who, name in reading.names.items():
+        runs = reading.standings.runs.get(who, [])
         for run in runs:
             found = _read(run)
             if found is not None:

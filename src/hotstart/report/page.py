@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hotstart.report import comparisons, provenance, table
-from hotstart.report.charts import Chart, chart_json, styles_of
+from hotstart.report import provenance, table
+from hotstart.report.agreement import agreement
+from hotstart.report.cells import Arena
+from hotstart.report.charts import Chart
+from hotstart.report.checks import checks_of
+from hotstart.report.comparisons import label_charts, stage_charts
 from hotstart.report.curves import trainings
-from hotstart.report.headline import main_arena, main_question, ranking, write_headline
+from hotstart.report.gains import gain_pictures
+from hotstart.report.headline import write_headline
+from hotstart.report.hot_start import starts
 from hotstart.report.map import maps_of
+from hotstart.report.plot import plot
 from hotstart.report.pretext import pretext_rows
+from hotstart.report.price import price_of
+from hotstart.report.reading import Reading, read
 from hotstart.report.runs import Picture, Run, read_runs
-from hotstart.report.standings import Contender, Standings, compute_standings, labels_of
 
 REPORT = "report.html"
 SMALL_PX = 320
 """Sheets narrower than this are enlarged by whole factors, pixel by pixel."""
+STYLES = ("style.css", "tables.css", "charts.css", "map.css", "media.css")
+"""In this order: the last one changes the others for small screens and paper."""
+SCRIPTS = ("legend.js", "hover.js", "tables.js", "map.js")
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Section:
     id: str
     title: str
     content: Any
+    compares: bool = False
+    """Whether its charts show contenders side by side, so that it stands under the legend."""
 
     @property
     def short(self) -> str:
@@ -47,7 +61,8 @@ def write_report(folder: Path) -> Path:
 
     folder: a run, or a folder that holds runs up to three levels below it. The page loads nothing
     from anywhere: scripts, styles and pictures are inside. All numbers come from `results.jsonl`
-    and `log.jsonl`; what is missing or damaged is said in a sentence.
+    and `log.jsonl`, intervals from `predictions/`; what is missing or damaged is said in a
+    sentence.
 
     Raises DataError when there is no run.
     """
@@ -61,43 +76,8 @@ def write_report(folder: Path) -> Path:
 
 def render(name: str, runs: Sequence[Run]) -> str:
     """The page as text. name: what the folder is called."""
-    standings = compute_standings(runs)
-    names = labels_of(standings.contenders)
-    arena = main_arena(standings)
-    best = ranking(standings, arena, main_question(standings, arena)) if arena else []
-    # The best first, everywhere on the page; controls last.
-    order = sorted(
-        dict.fromkeys([*(who for who, _ in best), *names]), key=lambda who: who.role != "task"
-    )
-    names = {who: names[who] for who in order}
-    styles = styles_of(order)
-    charts: list[Chart] = []
-
-    def place(chart: Chart) -> int:
-        """The number under which the page's script finds a chart."""
-        charts.append(chart)
-        return len(charts) - 1
-
-    sections = [Section("league", "League table", table.tables(standings, names, styles))]
-    if arena is not None:
-        told = (standings, arena, names, styles)
-        sections += [
-            Section("labels", "How many labels it takes", comparisons.label_charts(*told)),
-            Section(
-                "stages",
-                "Where in the encoder the knowledge sits",
-                comparisons.stage_charts(*told),
-            ),
-        ]
-    atlas = maps_of(standings, names)
-    sections += [
-        Section("map", "Which pictures the encoder finds alike", atlas),
-        Section("scores", "The tasks' own scores", pretext_rows(standings, names, styles)),
-        Section("training", "Training", trainings(standings, names, styles)),
-        Section("pictures", "What each task sees", _sheets(standings, names)),
-        Section("files", "Files put aside", provenance.quarantines_of(runs)),
-        Section("settings", "Settings and versions", provenance.settings_of(runs)),
-    ]
+    reading = read(runs)
+    sections, headline = _sections(reading, runs), write_headline(reading, starts(reading))
     environment = Environment(
         loader=PackageLoader("hotstart.report"),
         autoescape=True,
@@ -105,44 +85,98 @@ def render(name: str, runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    environment.filters["chart_json"] = lambda all_of: [chart_json(chart) for chart in all_of]
     environment.filters["data_uri"] = _data_uri
     environment.filters["shown_width"] = _shown_width
-    environment.globals["place"] = place
+    environment.filters.update(plot=plot, place=_place, groupby_runs=_parts)
     body = environment.get_template("body.html").render(
         name=name,
         date=_date(runs),
-        headline=write_headline(standings, names),
-        gains=comparisons.gain_pictures(standings, arena, names, styles) if arena else [],
-        unit=table.arena_unit(arena) if arena else "",
+        headline=headline,
+        checks=checks_of(reading, runs),
+        gains=gain_pictures(reading, reading.arena) if reading.arena else [],
+        unit=reading.arena.unit if reading.arena else "",
         sections=sections,
-        entries=[(names[who], styles[who]) for who in names],
-        runs=runs,
-        has_quarantine=any(run.quarantine is not None for run in runs),
+        legend=reading.legend(),
+        many=reading.many,
+        runs=[run for run in runs if run.settings or run.log],
+        quarantined=[run.name for run in runs if run.quarantine is not None],
         versions=provenance.versions_of(runs),
-        notes=[note for run in runs for note in run.notes],
+        notes=[*(note for run in runs for note in run.notes), *_unreadable(reading)],
     )
-    scripts = [_plotly(), _asset("charts.js")] if charts else []
-    scripts += [_asset("map.js")] if atlas.maps else []
+    scripts = [_asset(script) for script in SCRIPTS]
     return environment.get_template("page.html").render(
         name=name,
-        style=Markup(_asset("style.css") + _asset("map.css")),
+        style=Markup("\n".join(_asset(style) for style in STYLES)),
         body=Markup(body),
-        charts=charts,
         scripts=[Markup(script) for script in scripts],
         script_hashes=[_hash(script) for script in scripts],
     )
 
 
+def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
+    """In the order of the page."""
+    sections = [Section("league", "League table", table.tables(reading))]
+    if reading.arena is not None:
+        price = price_of(reading, reading.arena)
+        sections += [
+            Section("labels", "How many labels it takes", _each(reading, label_charts), True),
+            Section("start", "Hot start against scratch", starts(reading), True),
+            Section(
+                "stages",
+                "Where in the encoder the knowledge sits",
+                _each(reading, stage_charts),
+                True,
+            ),
+            Section("cost", "What it costs", price if price.charts else None, True),
+        ]
+        found = agreement(reading)
+        if found is not None:
+            sections.append(
+                Section("agreement", "Does what is good for one serve the other?", found)
+            )
+    return [
+        *sections,
+        Section("scores", "The tasks' own scores", pretext_rows(reading)),
+        Section("diagnosis", "Diagnosis", checks_of(reading, runs)),
+        Section("training", "Training", trainings(reading)),
+        Section("map", "Which pictures the encoder finds alike", maps_of(reading)),
+        Section("pictures", "What each task sees", _sheets(reading)),
+        Section("files", "Files put aside", provenance.quarantines_of(runs)),
+        Section("settings", "Settings and versions", provenance.settings_of(runs)),
+    ]
+
+
+def _parts(sections: Sequence[Section]) -> list[tuple[bool, list[Section]]]:
+    """Neighbours that stand under one legend, and those that need none."""
+    return [(key, list(part)) for key, part in groupby(sections, key=lambda one: one.compares)]
+
+
+def _place(percent: float) -> str:
+    """A place in a chart, as short as can be: `12.5%`."""
+    return f"{round(percent, 2):g}%"
+
+
+def _each(
+    reading: Reading, draw: Callable[[Reading, Arena], list[Chart]]
+) -> list[tuple[str, list[Chart]]]:
+    """Charts of every arena that has some, the page's leading one first; a title if several."""
+    arenas: list[Arena] = sorted(reading.standings.arenas, key=lambda a: a != reading.arena)
+    found = [(arena.title, charts) for arena in arenas if (charts := draw(reading, arena))]
+    return found if len(arenas) > 1 else [("", charts) for _, charts in found]
+
+
+def _unreadable(reading: Reading) -> list[str]:
+    """Why some intervals are missing."""
+    return [
+        f"No interval from predictions, {times} times: {reason}."
+        if times > 1
+        else f"No interval from predictions: {reason}."
+        for reason, times in reading.evidence.unreadable.items()
+    ]
+
+
 def _asset(name: str) -> str:
     return files("hotstart.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
 
 
 def _hash(script: str) -> str:
@@ -170,14 +204,13 @@ def _date(runs: Sequence[Run]) -> str:
     return f"{last.day} {last:%B %Y}"
 
 
-def _sheets(
-    standings: Standings, names: dict[Contender, str]
-) -> list[tuple[str, str, list[Picture]]]:
+def _sheets(reading: Reading) -> list[tuple[str, str, list[Picture]]]:
     """Of each experiment the pictures of its first run that has some: name, which run, sheets."""
     found = []
-    for who, name in names.items():
-        shown = [run for run in standings.runs.get(who, []) if run.panels]
+    for who, name in reading.names.items():
+        own = reading.standings.runs.get(who, [])
+        shown = [run for run in own if run.panels]
         if shown:
-            which = shown[0].name if len(standings.runs[who]) > 1 else ""
+            which = shown[0].name if len(own) > 1 else ""
             found.append((name, which, shown[0].panels))
     return found

@@ -1,11 +1,10 @@
-"""The tasks' own metrics on held-out pictures, beside chance."""
+"""The tasks' own metrics on held-out pictures, beside chance or a trivial answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hotstart.report.charts import Style
-from hotstart.report.standings import Contender, Standings
+from hotstart.report.reading import Reading
 from hotstart.report.words import (
     MISSING,
     count,
@@ -31,14 +30,12 @@ class PretextRow:
     seeds: str
 
 
-def pretext_rows(
-    standings: Standings, names: dict[Contender, str], styles: dict[Contender, Style]
-) -> list[PretextRow]:
-    """In the order of `names`; `random` was asked nothing. Values of two tasks do not compare."""
+def pretext_rows(reading: Reading) -> list[PretextRow]:
+    """In the order of the page; `random` was asked nothing. Values of two tasks do not compare."""
     return [
         PretextRow(
-            names[who],
-            styles[who].tone,
+            name,
+            reading.styles[who].tone,
             metric_name(arena.metric),
             quantity(cell.mean, arena.metric),
             number(cell.deviation, arena.metric) if cell.deviation is not None else "",
@@ -46,7 +43,7 @@ def pretext_rows(
             f"{data_name(arena.data)}, {split_name(arena.split)}",
             count(cell.n),
         )
-        for who in names
+        for who, name in reading.names.items()
         if who.role != "random"
-        for arena, cell in standings.pretext.get(who, {}).items()
+        for arena, cell in reading.standings.pretext.get(who, {}).items()
     ]

@@ -16,7 +16,7 @@ from hotstart.errors import DataError
 from hotstart.league.records import Record
 
 SETTINGS, RESULTS, LOG = "run.toml", "results.jsonl", "log.jsonl"
-PANELS, QUARANTINE = "panels", "quarantine.csv"
+PANELS, QUARANTINE, LEAGUE = "panels", "quarantine.csv", "league.toml"
 MAP = "map"
 DEPTH = 3
 INSIDE_A_RUN = frozenset({PANELS, "checkpoint", "predictions", "tensorboard"})
@@ -50,6 +50,8 @@ class Run:
     panels: list[Picture] = field(default_factory=list)
     quarantine: list[tuple[str, str]] | None = None
     """Path and reason of each file put aside; None where there is no list."""
+    asked: list[tuple[str, int]] = field(default_factory=list)
+    """Task and seed of everything that a league here was to compare."""
     notes: list[str] = field(default_factory=list)
     """Sentences on what could not be read."""
 
@@ -82,7 +84,7 @@ def read_runs(folder: Path) -> list[Run]:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    if any((folder / name).is_file() for name in (SETTINGS, RESULTS, LOG)):
+    if any((folder / name).is_file() for name in (SETTINGS, RESULTS, LOG, LEAGUE)):
         yield folder
     if depth:
         for below in sorted(folder.iterdir()):
@@ -95,6 +97,7 @@ def _read_run(root: Path, path: Path) -> Run:
     name = path.name or str(path) if path == root else str(path.relative_to(root))
     run = Run(name, path)
     run.settings = _read_settings(run)
+    run.asked = _read_asked(run)
     run.records = _read_records(run)
     run.log = _without_repeats(_read_lines(run, LOG))
     run.panels = list(_read_panels(run))
@@ -102,15 +105,29 @@ def _read_run(root: Path, path: Path) -> Run:
     return run
 
 
-def _read_settings(run: Run) -> dict[str, Any]:
-    path = run.path / SETTINGS
+def _read_toml(run: Run, file: str) -> dict[str, Any]:
+    path = run.path / file
     if not path.is_file():
         return {}
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        run.notes.append(f"{run.name}: {SETTINGS} could not be read ({error}).")
+        run.notes.append(f"{run.name}: {file} could not be read ({error}).")
         return {}
+
+
+def _read_asked(run: Run) -> list[tuple[str, int]]:
+    told = _read_toml(run, LEAGUE).get("league")
+    told = told if isinstance(told, dict) else {}
+    tasks, seeds = told.get("tasks", []), told.get("seeds", [])
+    if not (isinstance(tasks, list) and isinstance(seeds, list)):
+        return []
+    everyone = dict.fromkeys([*map(str, tasks), *(("random", "supervised") if tasks else ())])
+    return [(task, seed) for task in everyone for seed in seeds if isinstance(seed, int)]
+
+
+def _read_settings(run: Run) -> dict[str, Any]:
+    tables = _read_toml(run, SETTINGS)
     own = tables.pop("run", {})
     flat = dict(own) if isinstance(own, dict) else {}
     flat.update(_flatten(tables.pop("task", {})))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal
 
 from hotstart.league.records import Record
+from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.runs import Run
 
 Role = Literal["task", "random", "scratch", "supervised"]
+CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised"})
 Twin = tuple[str, Any, Any]
 """Encoder, picture size, stem: the same network, whatever was learnt."""
 
@@ -18,25 +21,10 @@ Twin = tuple[str, Any, Any]
 NOT_THE_EXPERIMENT = frozenset(
     {"seed", "checkpoint_seconds", "accelerator", "devices", "nodes", "out"}
 )
-
-
-class Arena(NamedTuple):
-    """Numbers that may be compared: one downstream task, data set, split and metric."""
-
-    downstream: str
-    data: str
-    split: str
-    metric: str
-    fingerprint: str
-    """Of the pictures measured on; empty where the record does not tell."""
-
-
-class Question(NamedTuple):
-    """One column: a protocol, a share of the labels, a stage of the encoder."""
-
-    protocol: str
-    labels: float
-    stage: str | int
+BUDGETS = ("minutes", "epochs")
+Pairs = tuple[tuple[str, str], ...]
+"""Names and values of settings."""
+Timed = Mapping[Pairs, Pairs]
 
 
 @dataclass(frozen=True)
@@ -46,54 +34,7 @@ class Contender:
     role: Role
     task: str
     twin: Twin
-    settings: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass
-class Cell:
-    """The repetitions of one measurement."""
-
-    chance: float | None = None
-    replicates: list[tuple[int, float]] = field(default_factory=list)
-    """Seed and value."""
-    label_count: int | None = None
-
-    def add(self, record: Record) -> None:
-        """The same seed with the same value to the last digit is one measurement, read twice."""
-        pair = (record.seed, record.value)
-        if pair not in self.replicates:
-            self.replicates.append(pair)
-        self.chance = record.chance if self.chance is None else self.chance
-        told = record.detail.get("label_count") if isinstance(record.detail, dict) else None
-        self.label_count = told if isinstance(told, int) else self.label_count
-
-    @property
-    def n(self) -> int:
-        return len(self.replicates)
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(value for _, value in self.replicates)
-
-    @property
-    def deviation(self) -> float | None:
-        """Sample standard deviation over repetitions; None for a single one."""
-        return statistics.stdev(value for _, value in self.replicates) if self.n > 1 else None
-
-    def by_seed(self) -> dict[int, float]:
-        values: dict[int, list[float]] = {}
-        for seed, value in self.replicates:
-            values.setdefault(seed, []).append(value)
-        return {seed: statistics.fmean(found) for seed, found in values.items()}
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What a contender is above its control. `pairs`: the gain in each seed that both have."""
-
-    mean: float
-    pairs: tuple[float, ...]
-    baseline: Contender
+    settings: Pairs = ()
 
 
 @dataclass
@@ -104,6 +45,8 @@ class Standings:
     pretext: dict[Contender, dict[Arena, Cell]] = field(default_factory=dict)
     budgets: dict[Contender, list[Mapping[str, Any]]] = field(default_factory=dict)
     runs: dict[Contender, list[Run]] = field(default_factory=dict)
+    folders: dict[tuple[Any, ...], list[Path]] = field(default_factory=dict)
+    """Of each record, by its key, the folders that hold it: one has its predictions."""
 
     @property
     def contenders(self) -> list[Contender]:
@@ -112,19 +55,6 @@ class Standings:
 
     def cell(self, arena: Arena, who: Contender, question: Question) -> Cell | None:
         return self.arenas.get(arena, {}).get(who, {}).get(question)
-
-    def gain(self, arena: Arena, who: Contender, question: Question) -> Gain | None:
-        """Above the control that had the same network, data and labels; None without one."""
-        own = self.cell(arena, who, question)
-        if own is None or who.role in ("random", "scratch"):
-            return None
-        baseline = self.baseline(arena, who, question)
-        if baseline is None:
-            return None
-        control, cell = baseline
-        ours, theirs = own.by_seed(), cell.by_seed()
-        pairs = tuple(ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys()))
-        return Gain(own.mean - cell.mean, pairs, control)
 
     def baseline(
         self, arena: Arena, who: Contender, question: Question
@@ -135,7 +65,7 @@ class Standings:
             found = [
                 (other, cells[question])
                 for other, cells in self.arenas.get(arena, {}).items()
-                if other.role == role and question in cells and _same_network(other, who)
+                if other.role == role and question in cells and same_network(other, who)
             ]
             if found:
                 return found[0]
@@ -156,43 +86,51 @@ def _spent(budget: Mapping[str, Any], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _same_network(one: Contender, other: Contender) -> bool:
+def same_network(one: Contender, other: Contender) -> bool:
     return all(
         a == b for a, b in zip(one.twin, other.twin, strict=True) if a is not None and b is not None
     )
 
 
 def compute_standings(runs: Iterable[Run]) -> Standings:
-    """Sort the records of all runs; a record that two folders hold counts once."""
+    """Sort the records of all runs; a record that two folders hold counts once.
+
+    A file of merged records beside the runs of a league repeats theirs, and may know some whose
+    run is gone: these join the one experiment that they can belong to.
+    """
+    runs = list(runs)
     standings = Standings()
-    seen: set[tuple[Any, ...]] = set()
     names: dict[str, str] = {}
+    timed = {_plan(run): _time(run) for run in runs if _time(run)}
     # Folders that tell their settings first: of two copies of a record, theirs says more.
     for run in sorted(runs, key=lambda run: not run.settings):
         if run.task is not None:
-            own = _contender(run, run.task, None)
+            own = _contender(run, run.task, None, timed)
             standings.runs.setdefault(own, []).append(run)
             standings.budgets.setdefault(own, []).append(_budget(run))
         for record in run.records:
-            if record.key in seen:
-                continue
-            seen.add(record.key)
-            _add(standings, run, record, names)
+            folders = standings.folders.setdefault(record.key, [])
+            folders.append(run.path)
+            if len(folders) == 1:
+                _add(standings, run, record, names, timed)
     return standings
 
 
-def _add(standings: Standings, run: Run, record: Record, names: dict[str, str]) -> None:
+def _add(
+    standings: Standings, run: Run, record: Record, names: dict[str, str], timed: Timed
+) -> None:
     """names: of each fingerprint, since one set of pictures may be typed in two ways."""
     fingerprint = str((record.data_fingerprints or {}).get("evaluate", ""))
     data = names.setdefault(fingerprint, record.data) if fingerprint else record.data
     arena = Arena(record.downstream, data, record.split, record.metric, fingerprint)
-    who = _contender(run, record.task, record.encoder)
+    who = _contender(run, record.task, record.encoder, timed)
+    if record.protocol == "scratch":
+        who = Contender("scratch", "from scratch", who.twin)
+    who = _known(standings, who)
     if record.downstream == "pretext":
         standings.pretext.setdefault(who, {}).setdefault(arena, Cell()).add(record)
     elif record.protocol is not None:
-        protocol = record.protocol
-        if protocol == "scratch":
-            who, protocol = Contender("scratch", "from scratch", who.twin), "finetune"
+        protocol = "finetune" if record.protocol == "scratch" else record.protocol
         stage = "last" if record.stage is None else record.stage
         labels = 1.0 if record.labels is None else record.labels
         table = standings.arenas.setdefault(arena, {}).setdefault(who, {})
@@ -203,7 +141,19 @@ def _add(standings: Standings, run: Run, record: Record, names: dict[str, str]) 
             told.append(record.budget)
 
 
-def _contender(run: Run, task: str, encoder: str | None) -> Contender:
+def _known(standings: Standings, who: Contender) -> Contender:
+    """Of a record without settings of its own: the one contender seen so far that it fits."""
+    if who.settings or None not in who.twin:
+        return who
+    fitting = [
+        other
+        for other in standings.contenders
+        if (other.role, other.task) == (who.role, who.task) and same_network(other, who)
+    ]
+    return fitting[0] if len(fitting) == 1 else who
+
+
+def _contender(run: Run, task: str, encoder: str | None, timed: Timed) -> Contender:
     told = run.settings
     name = encoder or str(told.get("encoder", ""))
     same = told.get("encoder") in (None, name)
@@ -213,11 +163,28 @@ def _contender(run: Run, task: str, encoder: str | None) -> Contender:
     role: Role = "supervised" if task == "supervised" else "task"
     if task != run.task:
         return Contender(role, task, twin)
-    ignored = set(NOT_THE_EXPERIMENT)
-    if "minutes" in told or "epochs" in told:
-        ignored.add("steps")
-    kept = tuple(sorted((key, str(told[key])) for key in told if key not in ignored))
-    return Contender(role, task, twin, kept)
+    plan = _plan(run)
+    time = timed.get(plan)
+    if time is None:
+        return Contender(role, task, twin, plan)
+    others = [pair for pair in plan if pair[0] != "steps"]
+    return Contender(role, task, twin, tuple(sorted([*others, *time])))
+
+
+def _plan(run: Run) -> Pairs:
+    """Its settings without those in which repetitions may differ; its budget in steps."""
+    ignored = {*NOT_THE_EXPERIMENT, *BUDGETS}
+    return tuple(
+        sorted((key, str(told)) for key, told in run.settings.items() if key not in ignored)
+    )
+
+
+def _time(run: Run) -> Pairs:
+    """Its budget where it is not given in steps; the steps that came of it may vary by seed.
+
+    A run of exactly those steps is a repetition of it: so a league repeats what it timed once.
+    """
+    return tuple((key, str(run.settings[key])) for key in BUDGETS if key in run.settings)
 
 
 def _budget(run: Run) -> Mapping[str, Any]:

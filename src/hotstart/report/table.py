@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hotstart.report.charts import Style
-from hotstart.report.headline import main_question, ranking
-from hotstart.report.standings import Arena, Contender, Question, Standings
+from hotstart.report.cells import Arena, Question
+from hotstart.report.families import group_of, paper_of
+from hotstart.report.quotes import Quotes, quotes_of
+from hotstart.report.reading import Reading, columns_of, main_question, ranking
+from hotstart.report.standings import CONTROL_ROLES, Contender
 from hotstart.report.words import (
-    DOWNSTREAM,
     MISSING,
     PROTOCOLS,
     count,
-    data_name,
     heading,
-    is_fraction,
-    metric_name,
+    interval,
+    label_count,
     number,
+    plural,
     protocol,
     quantity,
     seconds,
     share,
     size,
-    split_name,
 )
 
-Names = dict[Contender, str]
-Styles = dict[Contender, Style]
+COSTS = (("seconds", seconds), ("images_per_second", count), ("peak_memory_bytes", size))
 
 
 @dataclass(frozen=True)
@@ -36,41 +35,51 @@ class Shown:
     value: str
     deviation: str = ""
     gain: str = ""
+    interval: str = ""
     sign: str = ""
+    sure: bool = False
+    """Above the control beyond chance, after correction over the tasks."""
     best: bool = False
+    """The best task of the column, or level with it."""
     told: str = ""
     """The long form, for hovering and screen readers."""
+    key: float | None = None
+    """What the column is sorted by."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One contender. costs: seconds, pictures/s, memory."""
+    """One contender. family, paper: of its task; costs: seconds, pictures/s, memory."""
 
+    number: int
     name: str
     tone: str
     role: str
+    family: str
+    paper: str
     cells: list[Shown]
-    costs: list[str]
+    costs: list[Shown]
     repetitions: int
 
 
 @dataclass(frozen=True)
 class Table:
-    """One arena. groups: protocol and its columns; columns: share of labels, label count."""
+    """One arena. groups: protocol and its columns; columns: share of labels, label count.
+
+    parts: title (a family's, or none) and rows; the controls come last.
+    """
 
     title: str
     unit: str
     groups: list[tuple[str, int]]
     columns: list[tuple[str, str]]
-    rows: list[Row]
+    parts: list[tuple[str, list[Row]]]
     chance: str
+    quotes: Quotes
 
     @property
-    def parts(self) -> list[list[Row]]:
-        """Tasks, then controls."""
-        tasks = [row for row in self.rows if row.role == "task"]
-        controls = [row for row in self.rows if row.role != "task"]
-        return [part for part in (tasks, controls) if part]
+    def rows(self) -> list[Row]:
+        return [row for _, rows in self.parts for row in rows]
 
     @property
     def firsts(self) -> list[int]:
@@ -83,12 +92,26 @@ class Table:
         return any(row.repetitions > 1 for row in self.rows)
 
     @property
+    def alike(self) -> int | None:
+        """How often each was repeated, where that is the same for all."""
+        found = {row.repetitions for row in self.rows}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def counted(self) -> bool:
         return any(known for _, known in self.columns)
 
     @property
     def controlled(self) -> bool:
         return any(cell.gain for row in self.rows for cell in row.cells)
+
+    @property
+    def intervals(self) -> bool:
+        return any(cell.interval for row in self.rows for cell in row.cells)
+
+    @property
+    def several_tasks(self) -> bool:
+        return sum(row.role == "task" for row in self.rows) > 1
 
     @property
     def lacks_control(self) -> bool:
@@ -99,113 +122,123 @@ class Table:
         return any(title == heading(PROTOCOLS["finetune"]) for title, _ in self.groups)
 
 
-def arena_title(arena: Arena) -> str:
-    task = DOWNSTREAM.get(arena.downstream, arena.downstream)
-    return f"{task} on {data_name(arena.data)}, {split_name(arena.split)}"
+def tables(reading: Reading) -> list[Table]:
+    """One table for each arena with numbers of the last stage, the page's leading one first."""
+    arenas = sorted(reading.standings.arenas, key=lambda arena: arena != reading.arena)
+    asked = {arena: columns_of(reading.standings, arena) for arena in arenas}
+    return [_table(reading, arena, questions) for arena, questions in asked.items() if questions]
 
 
-def arena_unit(arena: Arena) -> str:
-    return metric_name(arena.metric) + (", %" if is_fraction(arena.metric) else "")
-
-
-def _order(name: str) -> tuple[int, str]:
-    known = ("knn", "linear", "finetune")
-    return (known.index(name) if name in known else len(known), name)
-
-
-def columns_of(standings: Standings, arena: Arena) -> list[Question]:
-    """Protocols in their order, fewest labels first, stage last alone."""
-    asked = {q for cells in standings.arenas[arena].values() for q in cells if q.stage == "last"}
-    return sorted(asked, key=lambda q: (_order(q.protocol), q.labels))
-
-
-def tables(standings: Standings, names: Names, styles: Styles) -> list[Table]:
-    """One table for each arena with numbers of the last stage."""
-    found = []
-    for arena in standings.arenas:
-        questions = columns_of(standings, arena)
-        if questions:
-            found.append(_table(standings, arena, questions, names, styles))
-    return found
-
-
-def _table(
-    standings: Standings, arena: Arena, questions: list[Question], names: Names, styles: Styles
-) -> Table:
-    table = standings.arenas[arena]
-    leading = [who for who, _ in ranking(standings, arena, main_question(standings, arena))]
-    order = sorted(
-        table,
-        key=lambda who: (
-            who.role != "task",
-            leading.index(who) if who in leading else len(leading),
-            names[who],
-        ),
-    )
-    best = {
-        q: max((c[q].mean for w, c in table.items() if w.role == "task" and q in c), default=None)
-        for q in questions
-    }
-    tasks = sum(who.role == "task" for who in table)
-    rows = []
-    for who in order:
-        cells = [
-            _shown(standings, arena, who, q, names, best[q] if tasks > 1 else None)
-            for q in questions
-        ]
-        costs = [
-            seconds(standings.cost(who, "seconds")),
-            count(standings.cost(who, "images_per_second")),
-            size(standings.cost(who, "peak_memory_bytes")),
-        ]
-        repetitions = max((cell.n for cell in table[who].values()), default=0)
-        rows.append(Row(names[who], styles[who].tone, who.role, cells, costs, repetitions))
+def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
+    table = reading.standings.arenas[arena]
+    best = {q: _best(reading, arena, q) for q in questions}
+    parts: dict[str, list[Row]] = {}
+    for who in _order(reading, arena):
+        cells = [_shown(reading, arena, who, q, who in best[q]) for q in questions]
+        family = group_of(who).title
+        row = Row(
+            reading.numbers[who],
+            reading.names[who],
+            reading.styles[who].tone,
+            who.role,
+            family if who.role == "task" else "",
+            paper_of(who) if who.role == "task" else "",
+            cells,
+            [_cost(reading, who, i) for i in range(len(COSTS))],
+            max((cell.n for cell in table[who].values()), default=0),
+        )
+        part = "Controls" if who.role in CONTROL_ROLES else family if reading.many else ""
+        parts.setdefault(part, []).append(row)
+    # Families in the order of their best; the controls' title is needed among other titles alone.
+    ordered = sorted(parts.items(), key=lambda part: part[0] == "Controls")
+    told = [(title if reading.many else "", rows) for title, rows in ordered]
     groups: list[tuple[str, int]] = []
     for name in dict.fromkeys(q.protocol for q in questions):
         groups.append((heading(protocol(name)), sum(q.protocol == name for q in questions)))
+    columns = [(share(q.labels), _count(reading, arena, q)) for q in questions]
     chances = {c.chance for cells in table.values() for c in cells.values() if c.chance is not None}
+    quoted = [
+        (row.name, [(c.value, c.deviation, c.sure, c.best) for c in row.cells], row.role)
+        for _, rows in ordered
+        for row in rows
+    ]
+    heads = [f"{heading(protocol(q.protocol))} {share(q.labels)}" for q in questions]
     return Table(
-        arena_title(arena),
-        arena_unit(arena),
+        arena.title,
+        arena.unit,
         groups,
-        [(share(q.labels), label_count(standings, arena, q)) for q in questions],
-        rows,
+        columns,
+        told,
         quantity(max(chances), arena.metric) if len(chances) == 1 else "",
+        quotes_of(f"{arena.title}: {arena.unit}", heads, quoted),
     )
 
 
-def _shown(
-    standings: Standings,
-    arena: Arena,
-    who: Contender,
-    question: Question,
-    names: Names,
-    best: float | None,
-) -> Shown:
-    cell = standings.cell(arena, who, question)
+def _order(reading: Reading, arena: Arena) -> list[Contender]:
+    """By the main question; who did not answer it comes after, by name."""
+    table = reading.standings.arenas[arena]
+    main = main_question(reading.standings, arena)
+    leading = [who for who, _ in ranking(reading.standings, arena, main)]
+    return sorted(
+        table,
+        key=lambda who: (
+            who.role in CONTROL_ROLES,
+            leading.index(who) if who in leading else len(leading),
+            reading.names[who],
+        ),
+    )
+
+
+def _best(reading: Reading, arena: Arena, question: Question) -> set[Contender]:
+    """The best task of a column and those level with it; nobody where there is one task."""
+    ranked = [who for who, _ in ranking(reading.standings, arena, question) if who.role == "task"]
+    if len(ranked) < 2:
+        return set()
+    return {ranked[0], *reading.evidence.level(arena, question, ranked)}
+
+
+def _cost(reading: Reading, who: Contender, which: int) -> Shown:
+    name, show = COSTS[which]
+    value = reading.standings.cost(who, name)
+    return Shown(show(value), key=value)
+
+
+def _shown(reading: Reading, arena: Arena, who: Contender, question: Question, best: bool) -> Shown:
+    cell = reading.standings.cell(arena, who, question)
     if cell is None:
         return Shown(MISSING, told="not measured")
     metric = arena.metric
+    value = number(cell.mean, metric)
     deviation = number(cell.deviation, metric) if cell.deviation is not None else ""
-    seeds = ", ".join(f"seed {seed}: {number(v, metric)}" for seed, v in sorted(cell.replicates))
-    gain = standings.gain(arena, who, question)
+    told = ", ".join(
+        f"seed {seed}: {number(v, metric)}"
+        for seed, v, _ in sorted(cell.replicates, key=lambda r: r.seed)
+    )
+    gain = reading.evidence.gain(arena, who, question)
     if gain is None:
-        return Shown(number(cell.mean, metric), deviation, told=seeds)
+        return Shown(value, deviation, told=told, key=cell.mean)
+    shown = number(gain.mean, metric, sign=True)
+    told += f"; {shown} against {reading.names[gain.baseline]}"
+    ends = ""
+    if gain.paired is not None:
+        ends = interval(gain.paired.low, gain.paired.high, metric)
+        resampled = f"{plural(gain.paired.seeds, 'seed')} and {count(gain.paired.items)} pictures"
+        told += f", 95 % interval {ends} from {resampled}"
+    if gain.p is not None:
+        told += f", p = {gain.p:.2g} after Holm's correction"
     return Shown(
-        number(cell.mean, metric),
+        value,
         deviation,
-        number(gain.mean, metric, sign=True),
+        shown,
+        ends,
         "up" if gain.mean > 0 else "down",
-        best is not None and cell.mean == best,
-        f"{seeds}; {number(gain.mean, metric, sign=True)} against {names[gain.baseline]}",
+        gain.sure,
+        best,
+        told,
+        cell.mean,
     )
 
 
-def label_count(standings: Standings, arena: Arena, question: Question) -> str:
-    """The number of labels behind a share, where all records tell the same one."""
-    counts = {
-        cells[question].label_count
-        for cells in standings.arenas[arena].values()
-        if question in cells and cells[question].label_count is not None
-    }
-    return count(counts.pop()) if len(counts) == 1 else ""
+def _count(reading: Reading, arena: Arena, question: Question) -> str:
+    table = reading.standings.arenas[arena].values()
+    return label_count(cells[question].label_count for cells in table if question in cells)

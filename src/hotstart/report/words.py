@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 MISSING = "\u2013"
@@ -34,6 +35,7 @@ METRICS = {
     "ap50": "average precision at IoU 0.5",
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
+    "psnr_db": "PSNR",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
 
@@ -43,11 +45,22 @@ def is_fraction(metric: str) -> bool:
     return metric in FRACTIONS or metric.endswith(("_accuracy", "accuracy"))
 
 
+def unit(metric: str) -> str:
+    """`%` for shares, `dB` for what is named `..._db`, nothing for what has none."""
+    return "%" if is_fraction(metric) else "dB" if metric.endswith("_db") else ""
+
+
+def trivial_name(metric: str) -> str:
+    """What a record's `chance` is: chance for shares, else what a trivial answer reaches."""
+    return "chance" if is_fraction(metric) else "trivial answer"
+
+
 def number(value: float | None, metric: str, sign: bool = False) -> str:
-    """A value of `metric` without its unit: 0.5123 -> 51.2 for fractions, else 3 digits."""
+    """A value of `metric` without its unit: 0.5123 -> 51.2 for fractions, 2 decimals of dB."""
     if value is None:
         return MISSING
-    shown = f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.3g}"
+    digits = {"%": ".1f", "dB": ".2f"}.get(unit(metric), ".3g")
+    shown = f"{100 * value if is_fraction(metric) else value:{digits}}"
     if float(shown) == 0:
         shown = shown.removeprefix("-")
     if shown.startswith("-"):
@@ -55,9 +68,15 @@ def number(value: float | None, metric: str, sign: bool = False) -> str:
     return f"+{shown}" if sign else shown
 
 
+def signed(tau: float) -> str:
+    """A coefficient in -1..1 with two digits: `0.83`."""
+    shown = f"{tau:.2f}"
+    return "0.00" if float(shown) == 0 else shown.replace("-", MINUS)
+
+
 def quantity(value: float, metric: str) -> str:
     """A value of `metric` with its unit, for a sentence."""
-    return number(value, metric) + (f"{THIN}%" if is_fraction(metric) else "")
+    return number(value, metric) + (f"{THIN}{unit(metric)}" if unit(metric) else "")
 
 
 def difference(value: float, metric: str) -> str:
@@ -65,7 +84,25 @@ def difference(value: float, metric: str) -> str:
     shown = number(abs(value), metric)
     if is_fraction(metric):
         return f"{shown} {'point' if shown == '1.0' else 'points'}"
-    return f"{shown} {metric}"
+    return f"{shown}{THIN}{unit(metric)}" if unit(metric) else f"{shown} {metric}"
+
+
+def interval(low: float, high: float, metric: str) -> str:
+    """Both ends of an interval of a difference, short: `[1.2, 3.4]`."""
+    ends = (number(end, metric) for end in (low, high))
+    return f"[{', '.join(ends)}]"
+
+
+def between(low: float, high: float, metric: str) -> str:
+    """Both ends in a sentence: `between 1.2 and 3.4 points`."""
+    ends = " and ".join(number(end, metric) for end in (low, high))
+    return f"between {ends} {'points' if is_fraction(metric) else metric}"
+
+
+def label_count(counts: Iterable[int | None]) -> str:
+    """The number of labels behind a share, where all that tell it tell the same one."""
+    known = {told for told in counts if told is not None}
+    return count(known.pop()) if len(known) == 1 else ""
 
 
 def share(labels: float) -> str:

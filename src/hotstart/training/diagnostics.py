@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hotstart.errors import TrainingError
+from hotstart.pretext.spread import dimension_std
 
 COLLAPSED_RANK = 1.5
 COLLAPSED_STD = 0.05
+ADVICE = "Lower the learning rate, enlarge the batch, or strengthen the views."
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,25 @@ def measure(features: Tensor) -> Health:
     singular = torch.linalg.svdvals(centred)
     shares = singular / singular.sum().clamp_min(1e-12)
     entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
-    unit = torch.nn.functional.normalize(features, dim=1)
-    spread = unit.std(0, correction=0).mean() * math.sqrt(features.shape[1])
+    spread = dimension_std(features)
     return Health(float(entropy.exp()), float(spread), features.shape[1])
 
 
-def diagnose(health: Health) -> str | None:
-    """One sentence of what is wrong and what to do; None while all is well."""
+def diagnose(health: Health, projection_std: float | None = None) -> str | None:
+    """One sentence of what is wrong and what to do; None while all is well.
+
+    projection_std: spread of z, for tasks that tell it. Behind features that are all different a
+    projector can make one point of them, and then the loss teaches the encoder nothing.
+    """
     if health.effective_rank < COLLAPSED_RANK or health.dimension_std < COLLAPSED_STD:
         return (
             f"The representation has collapsed: effective rank {health.effective_rank:.1f} of "
-            f"{health.dim} dimensions, spread {health.dimension_std:.3f} (1 is even). "
-            "Lower the learning rate, enlarge the batch, or strengthen the views."
+            f"{health.dim} dimensions, spread {health.dimension_std:.3f} (1 is even). " + ADVICE
+        )
+    if projection_std is not None and projection_std < COLLAPSED_STD:
+        return (
+            f"The projections have collapsed: their spread is {projection_std:.3f} (1 is even), "
+            f"nearly the same for every picture. {ADVICE}"
         )
     return None
 

@@ -19,6 +19,7 @@ from hotstart.data import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
+from hotstart.pretext.spread import PROJECTION_STD
 from hotstart.pretext.task import Epoch, PretextTask, Progress, Step
 from hotstart.training import checkpoint
 from hotstart.training.diagnostics import check_finite, diagnose, measure
@@ -199,14 +200,15 @@ class Loop:
                 metrics={name: float(value) for name, value in result.metrics.items()},
             )
         if step % max(total // HEALTH_CHECKS, 1) == 0 or last:
-            self._check_health()
+            self._check_health(result.metrics)
 
-    def _check_health(self) -> None:
+    def _check_health(self, metrics: dict[str, Tensor]) -> None:
         if self.rank or len(self.material.heldout) < 2:
             return
         health = measure(self._encode(self.material.heldout[:HEALTH_PICTURES]))
         self.log.write("health", step=self.step, **asdict(health))
-        sentence = diagnose(health)
+        spread = metrics.get(PROJECTION_STD)
+        sentence = diagnose(health, None if spread is None else float(spread))
         if sentence and self.step:
             self.log.write("diagnosis", step=self.step, message=sentence)
 

@@ -95,7 +95,7 @@ def train(
     """Train, or go on training, the run in `folder`; None on all ranks but the first."""
     log = Log(folder if fabric.is_global_zero else None, listener)
     try:
-        settings = _fix_steps(settings, material, fabric)
+        settings = fix_steps(settings, material, fabric)
         if fabric.is_global_zero:
             files.write_settings(folder, settings)
         assert settings.steps is not None
@@ -129,21 +129,25 @@ def train(
         log.close()
 
 
-def _fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) -> PretrainSettings:
-    """Turn the budget into steps, unless it already is."""
+def counted_steps(settings: PretrainSettings, items: int) -> int | None:
+    """Steps that the budget comes to on `items` pictures; None where it has to be timed."""
     most = task_class(settings.task).max_steps
     steps = settings.steps
     if steps is None and settings.epochs is not None:
-        steps = steps_for_epochs(settings.epochs, len(material.train), settings.batch_size)
-    elif steps is None and most is None:
+        steps = steps_for_epochs(settings.epochs, items, settings.batch_size)
+    return steps if most is None else min(steps or most, most)
+
+
+def fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) -> PretrainSettings:
+    """Turn the budget into steps, unless it already is; minutes are timed."""
+    steps = counted_steps(settings, len(material.train))
+    if steps is None:
         assert settings.minutes is not None
         silent = Log(None)
         steps = steps_for_minutes(
             settings.minutes, lambda: _loop(settings, material, fabric, silent, 1000, None)
         )
         steps = int(fabric.broadcast(steps))
-    if most is not None:
-        steps = min(steps or most, most)
     return settings.model_copy(update={"steps": steps})
 
 
@@ -220,8 +224,23 @@ def heldout_batches(
 
 def peak_memory_bytes() -> int:
     """The most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Where Linux tells it: `getrusage` counts the parent's memory too, up to the exec.
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-__all__ = ["Material", "Outcome", "build_task", "make_fabric", "peak_memory_bytes", "train"]
+__all__ = [
+    "Material",
+    "Outcome",
+    "build_task",
+    "counted_steps",
+    "fix_steps",
+    "make_fabric",
+    "peak_memory_bytes",
+    "train",
+]

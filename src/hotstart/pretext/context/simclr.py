@@ -6,26 +6,15 @@ from typing import ClassVar
 
 import torch
 
-from hotstart.augment import ViewSettings, random_view
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.losses import nt_xent
-from hotstart.pretext.panels import neighbour_panel, pair_panel
-from hotstart.pretext.task import (
-    Batch,
-    Draws,
-    Info,
-    OptimiserSettings,
-    Panel,
-    PretextTask,
-    Progress,
-    Settings,
-    Step,
-    Views,
-)
+from hotstart.pretext.spread import PROJECTION_STD, dimension_std
+from hotstart.pretext.task import Info, OptimiserSettings, Progress, Settings, Step, Views
+from hotstart.pretext.two_views import TwoViewSettings, TwoViewTask, positive_first
 
 
-class SimCLRSettings(Settings):
+class SimCLRSettings(TwoViewSettings):
     """Settings of `simclr`."""
 
     temperature: float = Field(default=0.2, gt=0)
@@ -33,19 +22,17 @@ class SimCLRSettings(Settings):
     """Width of the projector's hidden layer."""
     projection: int = Field(default=128, ge=1)
     """Length of z."""
-    view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
-    """As in the paper's appendix B.9 for CIFAR-10; at 96 px and more blur=0.5, strength=1."""
 
 
-class SimCLR(PretextTask):
+class SimCLR(TwoViewTask):
     """Pull two views of a picture together, push all other pictures of the batch away.
 
     Chen 2020 (arXiv:2002.05709), algorithm 1. Deviations: AdamW in place of LARS at these batch
     sizes, temperature 0.2 and crops of at least a fifth of the area.
     """
 
+    name: ClassVar[str] = "simclr"
     Settings: ClassVar[type[Settings]] = SimCLRSettings
-    metric: ClassVar[str] = "positive_first"
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=1.5e-3, weight_decay=1e-4
     )
@@ -56,26 +43,10 @@ class SimCLR(PretextTask):
         super().__init__(encoder, settings, info)
         self.projector = mlp((encoder.dim, settings.hidden, settings.projection), last_norm=True)
 
-    def trivial(self, rows: int) -> float:
-        """Chance that the positive is ranked first among the other 2B - 1 views."""
-        return 1 / (2 * rows - 1)
-
-    def views(self, batch: Batch, rng: Draws) -> Views:
-        """`first` and `second`, (B, 3, S, S) each: two independent views of the same pictures."""
-        return {
-            name: random_view(batch["image"], self.settings.view, self.info.size, rng.named(name))
-            for name in ("first", "second")
-        }
-
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """NT-Xent of the two projections; near ln(2B - 1) at random."""
         h = self.encoder(torch.cat([views["first"], views["second"]]))
         z1, z2 = self.projector(h).float().chunk(2)
-        loss, first = nt_xent(z1, z2, self.settings.temperature)
-        return Step(loss, {"positive_first": first})
-
-    @torch.no_grad()
-    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
-        """Pairs of views; and what the encoder finds alike among held-out pictures."""
-        views = [pair_panel("simclr", self.views, batch, self.info.size, rng)]
-        return views + ([neighbour_panel("simclr", self.encoder, batch)] if answers else [])
+        loss = nt_xent(z1, z2, self.settings.temperature)
+        metrics = {"positive_first": positive_first(z1, z2), PROJECTION_STD: dimension_std(z1)}
+        return Step(loss, metrics)

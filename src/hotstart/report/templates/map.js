@@ -1,13 +1,15 @@
+// Pointing at a mark of a map, tapping it, or the arrow keys, show its picture.
 (() => {
-  "use strict";
-  const told = JSON.parse(document.getElementById("map-data").textContent);
+  const data = document.getElementById("map-data");
+  if (!data) return;
+  const told = JSON.parse(data.textContent);
   const REACH_PX = { mouse: 18, pen: 24, touch: 32 };
 
   document.querySelectorAll("[data-maps]").forEach((article) => {
     const { plots, names, labels, groups, per_row, shown_px } = told[Number(article.dataset.maps)];
     const area = article.querySelector(".plots");
-    const peek = article.querySelector(".peek");
-    const [thumbnail, label, name] = peek.children;
+    const card = article.querySelector(".thumb");
+    const [thumbnail, label, name] = card.children;
     const maps = [...article.querySelectorAll("svg.map")];
     const buttons = [...article.querySelectorAll("button.class")];
     const rings = maps.map((map) => map.querySelector(".ring"));
@@ -19,7 +21,7 @@
 
     const hide = () => {
       shown = null;
-      peek.hidden = true;
+      card.hidden = true;
       article.classList.remove("peeking");
     };
 
@@ -34,18 +36,18 @@
       thumbnail.style.backgroundPosition = `-${left}px -${top}px`;
       label.textContent = labels[i];
       name.textContent = names[i];
-      peek.dataset.i = i;
-      peek.hidden = false;
+      card.dataset.i = i;
+      card.hidden = false;
       article.classList.add("peeking");
       const around = area.getBoundingClientRect(), box = maps[m].getBoundingClientRect();
       const scale = box.width / maps[m].viewBox.baseVal.width;
       const x = box.left - around.left + plots[m].x[i] * scale;
       const y = box.top - around.top + plots[m].y[i] * scale;
-      const fits = x + 14 + peek.offsetWidth <= area.clientWidth;
-      const wanted = fits ? x + 14 : x - 14 - peek.offsetWidth;
-      const most = area.clientWidth - peek.offsetWidth;
-      peek.style.left = Math.max(0, Math.min(wanted, most)) + "px";
-      peek.style.top = Math.max(0, Math.min(y + 14, area.clientHeight - peek.offsetHeight)) + "px";
+      const fits = x + 14 + card.offsetWidth <= area.clientWidth;
+      const wanted = fits ? x + 14 : x - 14 - card.offsetWidth;
+      const most = area.clientWidth - card.offsetWidth;
+      card.style.left = Math.max(0, Math.min(wanted, most)) + "px";
+      card.style.top = Math.max(0, Math.min(y + 14, area.clientHeight - card.offsetHeight)) + "px";
     };
 
     const nearest = (m, event) => {
@@ -99,5 +101,4 @@
       if (!area.contains(event.target)) hide();
     });
   });
-  document.documentElement.dataset.maps = "drawn";
 })();

@@ -1,0 +1,101 @@
+"""`hotstart compare`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hotstart.arguments import parse_labels, parse_names, parse_protocols, parse_seeds, parse_set
+from hotstart.options import (
+    Accelerator,
+    Encoder,
+    Group,
+    Json,
+    Label,
+    Set,
+    Size,
+    SplitChoice,
+    StemChoice,
+    StemOption,
+)
+
+
+def compare(
+    data: Annotated[str | None, typer.Argument(help="What to pretrain on.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="rotation,simclr; controls are in.")] = None,
+    on: Annotated[
+        list[str] | None, typer.Option(help="classify=DIR, or classify: own labels. Repeatable.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many, or which (0,2,5); 3.")] = None,
+    encoder: Encoder = None,
+    size: Size = None,
+    stem: StemOption = StemChoice.AUTO,
+    protocol: Annotated[str | None, typer.Option(help="Of knn,linear,finetune.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Shares; 1%,10%,100%.")] = None,
+    split: Annotated[SplitChoice | None, typer.Option(help="val; test is for the end.")] = None,
+    stages: Annotated[bool | None, typer.Option(help="Probe every stage of the encoder.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget of each run in steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Budget in passes over the data.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget in minutes; 10.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="The same for every task.")] = None,
+    set_: Set = None,
+    label: Label = None,
+    group: Group = None,
+    accelerator: Accelerator = "auto",
+    checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
+    out: Annotated[Path, typer.Option(help="The league's folder.")] = Path("runs/league"),
+    resume: Annotated[Path | None, typer.Option(help="League to go on with.")] = None,
+    known: Annotated[
+        list[Path] | None, typer.Option(help="results.jsonl that counts as done. Repeatable.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Cells at once.")] = 1,
+    calibrate_only: Annotated[
+        bool, typer.Option("--calibrate-only", help="Measure the budget of each task and stop.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Which pretext task is worth most? Tasks and controls, several seeds, one budget."""
+    from hotstart import api
+    from hotstart.compare_display import LeagueDisplay, print_comparison, print_problems
+
+    with LeagueDisplay() as display:
+        found = api.compare(
+            data,
+            tasks=None if tasks is None else parse_names(tasks),
+            on=on,
+            seeds=None if seeds is None else parse_seeds(seeds),
+            encoder=encoder,
+            size=size,
+            stem=stem.value,
+            protocols=None if protocol is None else parse_protocols(protocol),
+            labels=None if labels is None else parse_labels(labels),
+            split=None if split is None else split.value,
+            stages=stages,
+            steps=steps,
+            epochs=epochs,
+            minutes=minutes,
+            batch_size=batch_size,
+            task_settings=parse_set(set_ or []) or None,
+            label=label,
+            group=group,
+            accelerator=None if accelerator == "auto" else accelerator,
+            checkpoint_seconds=checkpoint_seconds,
+            out=out,
+            resume=resume,
+            known=known or (),
+            workers=workers,
+            calibrate_only=calibrate_only,
+            listener=display.league,
+            caching=display.working,
+        )
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in found.records], indent=1))
+    else:
+        print_comparison(found)
+    if found.problems:
+        print_problems(found)
+        raise typer.Exit(1)

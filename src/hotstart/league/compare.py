@@ -1,0 +1,280 @@
+"""Runs a league from whatever state its folder is in to its statistics."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hotstart.data import Dataset, open_dataset
+from hotstart.errors import DataError, UsageError
+from hotstart.league.cell import Cell
+from hotstart.league.contenders import Contender, contenders
+from hotstart.league.executor import Executor, LocalExecutor
+from hotstart.league.plan import (
+    Evaluation,
+    Plan,
+    Pretraining,
+    Question,
+    check_folder,
+    make_plan,
+    question,
+)
+from hotstart.league.predictions import Kept, predictions_path
+from hotstart.league.records import Record, read_records, write_records
+from hotstart.league.schedule import Listener, Schedule
+from hotstart.league.settings import (
+    DOWNSTREAM,
+    LEAGUE,
+    League,
+    LeagueSettings,
+    read_league,
+    same_league,
+)
+from hotstart.league.summary import Statistics, league_statistics
+from hotstart.league.table import markdown
+from hotstart.training.folder import RESULTS
+
+LOCK, LOGS = "league.lock", "logs"
+STATISTICS, TABLE = "statistics.json", "table.md"
+PATIENCE_SECONDS = 10.0
+"""How long to wait for the cells of a league that was just killed to end."""
+Caching = Callable[[str, int, int], None] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a league found."""
+
+    folder: Path
+    steps: dict[str, int]
+    """Of each contender."""
+    records: list[Record]
+    statistics: Statistics | None
+    """None where only the budget was measured."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """For each contender or cell that could not be run, why, in one sentence."""
+
+
+def run_league(
+    asked: LeagueSettings,
+    folder: Path,
+    *,
+    known: Sequence[Path] = (),
+    workers: int = 1,
+    calibrate_only: bool = False,
+    listener: Listener | None = None,
+    caching: Caching = None,
+    executor: Executor | None = None,
+) -> Comparison:
+    """Begin the league in `folder`, or go on with it: what is finished is never run again.
+
+    known: files of records that count as finished where they answer this league's questions.
+    executor: where cells run; by default processes of this machine, `workers` at once.
+    Raises UsageError where `folder` holds another league, or one that is being run.
+    """
+    tell = listener or (lambda event: None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder) as lock:
+        executor = executor or LocalExecutor(folder / LOGS, workers, keep=(lock,))
+        try:
+            return _run(asked, folder, known, calibrate_only, tell, caching, executor)
+        finally:
+            executor.stop()
+
+
+def _run(
+    asked: LeagueSettings,
+    folder: Path,
+    known: Sequence[Path],
+    calibrate_only: bool,
+    tell: Listener,
+    caching: Caching,
+    executor: Executor,
+) -> Comparison:
+    datasets = _open(asked, caching)
+    league = _begin(asked, folder, datasets)
+    entered, problems = contenders(asked, datasets[asked.data])
+    for name, problem in problems.items():
+        tell({"kind": "cell_failed", "cell": name, "title": name, "problem": problem})
+    league, failed = _calibrate(league, folder, entered, executor, tell)
+    problems |= failed
+    ready = {name: one for name, one in entered.items() if name in league.steps}
+    if calibrate_only or not ready:
+        return Comparison(folder, league.steps, [], None, problems)
+    plan = make_plan(league, folder, ready, datasets)
+    check_folder(plan, read_records(folder / RESULTS))
+    for file in known:
+        _take_over(file, folder, plan)
+    _collect(folder, plan, plan.pretrainings)
+    found = {question(record): record for record in read_records(folder / RESULTS)}
+    cells = plan.left(found)
+    total = len(plan.pretrainings) + len(plan.evaluations)
+
+    def ended(cell: Cell, value: int | None) -> str | None:
+        runs = [run for run in plan.pretrainings if run.name in (cell.name, cell.after)]
+        found.update(_collect(folder, plan, runs))
+        return _unanswered(cell, plan.evaluations, found)
+
+    schedule = Schedule(
+        cells,
+        executor,
+        tell,
+        done=total - len(cells),
+        ended=ended,
+        expected=lambda cell: _budget_seconds(asked, cell),
+    )
+    problems |= schedule.run()
+    statistics = league_statistics(folder)
+    told = asdict(statistics)
+    _write(folder / STATISTICS, json.dumps(told, indent=1) + "\n")
+    _write(folder / TABLE, markdown(told))
+    return Comparison(folder, league.steps, read_records(folder / RESULTS), statistics, problems)
+
+
+def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
+    """Every data set by its name; those that are evaluated on have what that needs."""
+    size = asked.size
+    datasets: dict[str, Dataset] = {}
+    for data in (asked.data, *(data for _, data in asked.evaluations)):
+        if data not in datasets:
+            datasets[data] = open_dataset(
+                data, size=size, label=asked.label, group=asked.group, progress=caching
+            )
+            size = datasets[data].size
+    for kind, data in asked.evaluations:
+        missing = set(DOWNSTREAM[kind].needs) - datasets[data].keys
+        if missing:
+            raise DataError(
+                f"{data} has no {', '.join(sorted(missing))}, which {kind} needs: give labelled "
+                f"data by `--on {kind}=DIR`"
+            )
+    return datasets
+
+
+def _begin(asked: LeagueSettings, folder: Path, datasets: dict[str, Dataset]) -> League:
+    """The league of the folder, written down before anything is run."""
+    fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
+    if not (folder / LEAGUE).exists():
+        league = League(asked, fingerprints)
+        league.write(folder)
+        return league
+    league = read_league(folder)
+    same_league(folder, league.asked, asked)
+    changed = [name for name, seen in fingerprints.items() if league.fingerprints.get(name) != seen]
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} changed since the league in {folder} began: pictures or labels "
+            "differ; bring them back, or give another --out"
+        )
+    return League(asked, fingerprints, league.steps)
+
+
+def _calibrate(
+    league: League,
+    folder: Path,
+    entered: dict[str, Contender],
+    executor: Executor,
+    tell: Listener,
+) -> tuple[League, dict[str, str]]:
+    """Everyone's steps. What has to be timed is timed once, one after the other."""
+    for one in entered.values():
+        if one.counted is not None and one.name not in league.steps:
+            league = league.with_steps(one.name, one.counted)
+    league.write(folder)
+    timed = {one.calibration().name: one for one in entered.values() if one.counted is None}
+    cells = [one.calibration() for one in timed.values() if one.name not in league.steps]
+
+    def ended(cell: Cell, value: int | None) -> str | None:
+        nonlocal league
+        if value is None:
+            return "its timing gave no number of steps"
+        league = league.with_steps(timed[cell.name].name, value)
+        league.write(folder)
+        return None
+
+    problems: dict[str, str] = {}
+    for number, cell in enumerate(cells):
+        # One schedule a cell: another process beside it would be timed with it.
+        schedule = Schedule([cell], executor, tell, done=number, total=len(cells), ended=ended)
+        problems |= {timed[name].name: problem for name, problem in schedule.run().items()}
+    return league, problems
+
+
+def _collect(folder: Path, plan: Plan, runs: Sequence[Pretraining]) -> dict[Question, Record]:
+    """The league's records in the folders of `runs`, merged into its `results.jsonl`."""
+    records = [record for run in runs for record in read_records(run.folder / RESULTS)]
+    ours = [record for record in records if record.settings_hash in plan.hashes]
+    write_records(folder / RESULTS, ours)
+    return {question(record): record for record in ours}
+
+
+def _take_over(file: Path, folder: Path, plan: Plan) -> None:
+    """Copy from a file of records what answers this league's questions, with its predictions."""
+    if not file.is_file():
+        raise UsageError(f"--known {file}: no such file; give a results.jsonl")
+    fitting = [r for r in read_records(file) if r.settings_hash in plan.hashes]
+    write_records(folder / RESULTS, fitting)
+    kept = Kept(file.parent)
+    runs = {asked[0]: e.run for e in plan.evaluations for asked in e.questions}
+    for record in fitting:
+        source = kept.right(record)
+        if source is not None and record.settings_hash in runs:
+            target = predictions_path(runs[record.settings_hash].folder, record)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source[0], target)
+
+
+def _unanswered(
+    cell: Cell, evaluations: Sequence[Evaluation], found: dict[Question, Record]
+) -> str | None:
+    """What is wrong with an evaluation that ended without the records it was to give."""
+    asked = [e for e in evaluations if e.name == cell.name and not e.done(found)]
+    if not asked:
+        return None
+    missing = [question for question in asked[0].questions if question not in found]
+    return (
+        f"{len(missing)} of its {len(asked[0].questions)} records are missing, such as "
+        f"{missing[0]}: did the data change while the league was run?"
+    )
+
+
+def _budget_seconds(asked: LeagueSettings, cell: Cell) -> float | None:
+    if cell.function == "pretrain" and asked.minutes is not None:
+        return asked.minutes * 60
+    return None
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Hold the league's lock. Its cells hold it too, so it is free only when all have ended."""
+    with (folder / LOCK).open("w") as handle:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UsageError(
+                        f"{folder} is being worked on by another `hotstart compare`; wait for it, "
+                        "or give another --out"
+                    ) from None
+                time.sleep(0.1)
+        yield handle.fileno()
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

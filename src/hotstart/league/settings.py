@@ -1,0 +1,173 @@
+"""What a league is asked to compare, checked without torch, and kept in `league.toml`."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
+from hotstart.errors import DataError, UsageError
+from hotstart.pretext.registry import find
+from hotstart.pretext.setting_names import check_setting
+
+LEAGUE = "league.toml"
+CONTROLS = ("random", "supervised")
+NOT_THE_LEAGUE = frozenset({"accelerator", "checkpoint_seconds"})
+"""Settings that a league may be gone on with differently."""
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A kind of evaluation: what it needs of the data, and by which protocols it measures."""
+
+    needs: tuple[str, ...]
+    """Sample keys."""
+    frozen: tuple[Protocol, ...]
+    trained: tuple[Protocol, ...]
+    """Those whose control is the same training from random weights, `scratch`."""
+
+    def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
+        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too."""
+        frozen = tuple(p for p in asked if p in self.frozen)
+        trained = tuple(p for p in asked if p in self.trained)
+        if task == "random":
+            return (*frozen, "scratch") if trained else frozen
+        return frozen + trained
+
+
+DOWNSTREAM: dict[str, Downstream] = {
+    "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
+}
+
+
+class LeagueSettings(Settings):
+    """The question of a league: every task, every seed, every downstream evaluation."""
+
+    data: str
+    tasks: tuple[str, ...] = Field(min_length=1)
+    """Controls are in without being asked."""
+    on: tuple[str, ...] = Field(default=("classify",), min_length=1)
+    """`classify=DIR`, or `classify` for the labels of `data`."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    encoder: str | None = None
+    """None: the default of each task."""
+    size: int | None = Field(default=None, ge=8)
+    stem: Stem = "auto"
+    protocols: tuple[Protocol, ...] = Field(default=("knn", "linear"), min_length=1)
+    labels: tuple[float, ...] = Field(default=(0.01, 0.1, 1.0), min_length=1)
+    split: Split = "val"
+    stages: bool = True
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
+    batch_size: int | None = Field(default=None, ge=2)
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    label: str | None = None
+    group: str | None = None
+    task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def evaluations(self) -> list[tuple[str, str]]:
+        """Kind and data of each downstream evaluation."""
+        pairs = (text.partition("=") for text in self.on)
+        return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+
+
+def check(values: Mapping[str, Any]) -> LeagueSettings:
+    """`values` as settings; every name that can be wrong is looked at, without torch."""
+    asked = parse(LeagueSettings, values, "compare")
+    for task in asked.tasks:
+        find(task)
+    doubles = {name for name in asked.tasks if asked.tasks.count(name) > 1}
+    if doubles:
+        raise UsageError(f"--tasks names {', '.join(sorted(doubles))} more than once")
+    if len(set(asked.seeds)) < len(asked.seeds) or min(asked.seeds) < 0:
+        raise UsageError(f"--seeds {asked.seeds}: different whole numbers of 0 or more")
+    if sum(budget is not None for budget in (asked.steps, asked.epochs, asked.minutes)) != 1:
+        raise UsageError("one budget: --steps, --epochs or --minutes")
+    for share in asked.labels:
+        if not 0 < share <= 1:
+            raise UsageError(f"--labels {share:g}: a share above 0 and up to 1")
+    for kind, _ in asked.evaluations:
+        if kind not in DOWNSTREAM:
+            raise UsageError(f"--on {kind!r}: {nearest(kind, DOWNSTREAM)}, as classify=DIR")
+        if not DOWNSTREAM[kind].protocols("", asked.protocols):
+            known = DOWNSTREAM[kind].frozen + DOWNSTREAM[kind].trained
+            raise UsageError(
+                f"--on {kind} is measured by {', '.join(known)}; asked was "
+                f"{', '.join(asked.protocols)} (`scratch` comes with `finetune`)"
+            )
+    taking_part = (*asked.tasks, *CONTROLS)
+    for name in asked.task_settings:
+        if name not in taking_part:
+            raise UsageError(f"--set {name}.…: the tasks here are {', '.join(taking_part)}")
+        for key in asked.task_settings[name]:
+            check_setting(name, key)
+    return asked
+
+
+@dataclass(frozen=True)
+class League:
+    """`league.toml`: what was asked, of which pictures, and the steps that the budget came to."""
+
+    asked: LeagueSettings
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Of each data set, as it was when the league began."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """For each contender; measured once where the budget is in minutes."""
+
+    def with_steps(self, contender: str, steps: int) -> League:
+        """The same with one budget more."""
+        return replace(self, steps={**self.steps, contender: steps})
+
+    def write(self, folder: Path) -> None:
+        """Whole or not at all."""
+        told = self.asked.model_dump(exclude_none=True)
+        own = told.pop("task_settings")
+        tables = {
+            "league": {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()},
+            "fingerprints": self.fingerprints,
+            "steps": self.steps,
+            "task": own,
+        }
+        part = folder / (LEAGUE + ".part")
+        with part.open("wb") as file:
+            tomli_w.dump(tables, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / LEAGUE)
+
+
+def read_league(folder: Path) -> League:
+    """What `folder` holds. Raises DataError where there is no league."""
+    path = folder / LEAGUE
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no league: {LEAGUE} is missing") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a league's file ({error})") from None
+    values = {**tables.get("league", {}), "task_settings": tables.get("task", {})}
+    return League(check(values), tables.get("fingerprints", {}), tables.get("steps", {}))
+
+
+def same_league(folder: Path, there: LeagueSettings, here: LeagueSettings) -> None:
+    """Raise UsageError unless both ask the same question."""
+    old, new = (one.model_dump(exclude=set(NOT_THE_LEAGUE)) for one in (there, here))
+    differing = [
+        f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]
+    ]
+    if differing:
+        raise UsageError(
+            f"{folder} holds another league: {'; '.join(differing)}. Give another --out (what is "
+            f"the same can be taken over by --known {folder / 'results.jsonl'}), or go on with "
+            f"`hotstart compare --resume {folder}`"
+        )

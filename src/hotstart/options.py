@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class StemChoice(StrEnum):
+    """Values of --stem."""
+
+    AUTO, TIMM, SMALL = "auto", "timm", "small"
+
+
+class SplitChoice(StrEnum):
+    """Values of --split."""
+
+    VAL, TEST = "val", "test"
+
+
+Encoder = Annotated[
+    str | None, typer.Option(help="resnet10_narrow, vit_tiny_depth6, or any timm CNN or ViT.")
+]
+Size = Annotated[int | None, typer.Option(help="Picture side in pixels; follows the data.")]
+StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
+Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="task.name=value, as often as you like.")
+]

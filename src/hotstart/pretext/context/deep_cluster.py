@@ -1,0 +1,230 @@
+"""DeepCluster: to which cluster of the network's own features does the picture belong?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hotstart.augment import ViewSettings, centre_view, random_view
+from hotstart.config import Field
+from hotstart.data.sample import Pictures, Spec
+from hotstart.encoders import Encoder
+from hotstart.errors import UsageError
+from hotstart.pretext.clustering import (
+    agreement,
+    balance,
+    even_order,
+    kmeans,
+    nearest_centroid,
+    whitened,
+    whitening,
+)
+from hotstart.pretext.distributed import first_decides
+from hotstart.pretext.panels import cluster_panel
+from hotstart.pretext.task import (
+    Batch,
+    Draws,
+    Epoch,
+    Info,
+    OptimiserSettings,
+    Panel,
+    PretextTask,
+    Progress,
+    Score,
+    Settings,
+    Step,
+    Views,
+    batch_rows,
+)
+
+HEAD_DEVIATION = 0.01
+"""Of a new classifier's weights, as in the paper's code: the loss starts at ln K."""
+LEAST_EPOCHS_LEFT = 0.5
+"""A new clustering needs as much of an epoch to be learnt in."""
+
+
+class DeepClusterSettings(Settings):
+    """Settings of `deep_cluster`."""
+
+    clusters: int | None = Field(default=None, ge=2)
+    """K; None: the square root of the number of pictures, as many clusters as pictures in a mean
+    one: 218 for CIFAR-10, 1,132 for ImageNet (the paper: 10,000, and 1,000 nearly as good)."""
+    components: int = Field(default=64, ge=1)
+    """Principal components that are clustered, at most the length of h; the paper: 256 of 4,096."""
+    recluster_epochs: int = Field(default=1, ge=1)
+    """Epochs from one clustering to the next; but none within the last half epoch of a run."""
+    view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
+
+
+class DeepCluster(PretextTask):
+    """Cluster the features of all pictures, then learn to name each one's cluster; and again.
+
+    Caron 2018 (arXiv:1807.05520), eq. 1 and 2, section 3. Pseudo-labels are k-means clusters of
+    PCA-whitened features, the classifier starts anew with each clustering, and pictures are
+    sampled uniformly over clusters, by the order in which they are loaded. Deviations: random
+    changes of colour and grey views take the place of the Sobel filter that keeps the paper's
+    clusters from being clusters of colour; AdamW in place of SGD.
+
+    A held-out picture's pseudo-label is the centroid nearest to its features, by the encoder as it
+    was at the last clustering. Before the first one assignments and centroids are arbitrary.
+    """
+
+    needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "index": Spec()}
+    Settings: ClassVar[type[Settings]] = DeepClusterSettings
+    optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
+        name="adamw", learning_rate=2e-3, weight_decay=1e-4
+    )
+    batch_size: ClassVar[int] = 256
+    settings: DeepClusterSettings
+    assignments: Tensor
+    mean: Tensor
+    matrix: Tensor
+    centroids: Tensor
+    nmi: Tensor
+    balance: Tensor
+    epochs: Tensor
+    clusterings: Tensor
+
+    def __init__(self, encoder: Encoder, settings: DeepClusterSettings, info: Info) -> None:
+        super().__init__(encoder, settings, info)
+        self.clusters = settings.clusters or max(round(info.items**0.5), 2)
+        if self.clusters > info.items:
+            raise UsageError(
+                f"deep_cluster.clusters is {self.clusters}, and there are {info.items} pictures: "
+                "a cluster needs one at least"
+            )
+        components = min(settings.components, encoder.dim)
+        self.classifier = nn.Linear(encoder.dim, self.clusters)
+        nn.init.normal_(self.classifier.weight, std=HEAD_DEVIATION)
+        nn.init.zeros_(self.classifier.bias)
+        # What the pseudo-labels hang on, kept with the weights: by position in the pretraining set
+        # for its pictures, as a function of the picture for all others.
+        self.register_buffer("assignments", torch.arange(info.items) % self.clusters)
+        self.snapshot = copy.deepcopy(encoder).requires_grad_(False)
+        self.register_buffer("mean", torch.zeros(encoder.dim))
+        self.register_buffer("matrix", torch.eye(encoder.dim)[:, :components])
+        self.register_buffer("centroids", torch.randn(self.clusters, components))
+        self.register_buffer("nmi", torch.zeros(()))
+        self.register_buffer("balance", torch.ones(()))
+        self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("clusterings", torch.zeros((), dtype=torch.int64))
+
+    def trivial(self, rows: int) -> float:
+        """Chance, clusters being sampled evenly."""
+        return 1 / self.clusters
+
+    def before_epoch(self, features: Callable[[], Tensor], rng: Draws) -> Epoch:
+        """Where it is due, cluster anew and begin a new classifier; load clusters evenly."""
+        reset: list[nn.Parameter] = []
+        if self._due():
+            self._cluster(features(), rng)
+            reset = list(self.classifier.parameters())
+        self.epochs += 1
+        assignments = self.assignments.cpu().numpy()
+        return Epoch(reset, even_order(assignments, rng.named("order").generator))
+
+    def views(self, batch: Batch, rng: Draws) -> Views:
+        """`image` (B, 3, S, S) and `pseudo_label` (B,), 0 .. K - 1."""
+        images = random_view(batch["image"], self.settings.view, self.info.size, rng)
+        index = batch["index"].to(self.assignments.device)
+        return {"image": images, "pseudo_label": self.assignments[index].to(images.device)}
+
+    def forward(self, views: Views, progress: Progress, player: str) -> Step:
+        """Cross-entropy over the clusters, ln K at chance; and what became of the clusters.
+
+        `balance` is 1 where all clusters are of one size and 1/K where one has all pictures; `nmi`,
+        how far the last two clusterings agree, is there from the second one on.
+        """
+        logits = self.classifier(self.encoder(views["image"]))
+        truth = views["pseudo_label"]
+        metrics = {"accuracy": (logits.argmax(1) == truth).float().mean(), "balance": self.balance}
+        if self.clusterings > 1:
+            metrics["nmi"] = self.nmi
+        return Step(F.cross_entropy(logits, truth), metrics)
+
+    @torch.no_grad()
+    def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
+        """How often the cluster of a held-out picture is named from a random view of it.
+
+        The mean over clusters, so that always naming the largest one is worth no more than
+        chance, which is one over the number of clusters that occur.
+        """
+        truths, rights = [], []
+        for i, batch in enumerate(batches):
+            truth = self.pseudo_labels(batch["image"])
+            draws = rng.batch(i, batch_rows(batch))
+            images = random_view(batch["image"], self.settings.view, self.info.size, draws)
+            truths.append(truth)
+            rights.append(self.classifier(self.encoder(images)).argmax(1) == truth)
+        truth, right = torch.cat(truths), torch.cat(rights).double()
+        seen = truth.bincount(minlength=self.clusters)
+        named = truth.bincount(right, minlength=self.clusters)
+        occur = seen > 0
+        value = float((named[occur] / seen[occur]).mean())
+        return Score(self.metric, value, 1 / int(occur.sum()), len(truth))
+
+    @torch.no_grad()
+    def pseudo_labels(self, pictures: Pictures) -> Tensor:
+        """The cluster of any picture (B,): its nearest centroid at the last clustering."""
+        h = self.snapshot.eval()(centre_view(pictures, self.info.size))
+        return nearest_centroid(whitened(h, self.mean, self.matrix), self.centroids)
+
+    @torch.no_grad()
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """Clusters of held-out pictures; before training, those of the untrained features."""
+        wholes = centre_view(batch["image"], self.info.size)
+        texts = None
+        if self.clusterings:
+            clusters = self.pseudo_labels(batch["image"])
+            caption = "The network must name the cluster of its own features that a picture is in"
+            if answers:
+                said = self.classifier(self.encoder(wholes)).argmax(1)
+                texts = ["right" if right else "wrong" for right in (said == clusters).tolist()]
+                caption += f"; {texts.count('right')} of {len(texts)} whole pictures right here"
+        else:
+            h = self.encoder(wholes).float().cpu()
+            points = whitened(h, *whitening(h, min(self.matrix.shape[1], h.shape[1])))
+            count = max(round(len(h) ** 0.5), 1)
+            clusters = kmeans(points, count, rng.named("clusters").generator)[1]
+            caption = (
+                f"Before training, {count} clusters of the features of a network with random "
+                "weights: to name them from random views is the first thing that it must learn"
+            )
+        return [cluster_panel("deep_cluster", f"{caption}.", wholes, clusters, texts)]
+
+    def _due(self) -> bool:
+        """Whether the epoch that begins gets new clusters."""
+        epoch, steps = int(self.epochs), max(self.info.items // self.info.batch_size, 1)
+        left = self.info.total_steps / steps - epoch
+        again = epoch % self.settings.recluster_epochs == 0 and left >= LEAST_EPOCHS_LEFT
+        return epoch == 0 or again
+
+    @torch.no_grad()
+    def _cluster(self, h: Tensor, rng: Draws) -> None:
+        """New pseudo-labels from features h (N, D), and a classifier that knows nothing of them."""
+        before = self.assignments.cpu().numpy()
+        mean, matrix = whitening(h, self.matrix.shape[1])
+        points = whitened(h, mean, matrix)
+        centroids, assignments = kmeans(points, self.clusters, rng.named("clusters").generator)
+        found = {
+            self.mean: mean,
+            self.matrix: matrix,
+            self.centroids: centroids,
+            self.assignments: assignments,
+            self.nmi: torch.tensor(agreement(before, assignments.numpy())),
+            self.balance: torch.tensor(balance(assignments.numpy(), self.clusters)),
+        }
+        for buffer, value in found.items():
+            first_decides(buffer.copy_(value))
+        self.clusterings += 1
+        self.snapshot.load_state_dict(self.encoder.state_dict())
+        shape = self.classifier.weight.shape
+        weights = rng.named("classifier").generator.standard_normal(shape, dtype=np.float32)
+        self.classifier.weight.copy_(torch.from_numpy(weights) * HEAD_DEVIATION)
+        self.classifier.bias.zero_()

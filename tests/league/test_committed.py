@@ -1,0 +1,47 @@
+"""What is committed under docs/results says what its records say; nothing is typed in by hand."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from hotstart.league.records import read_records
+from hotstart.league.table import markdown
+from hotstart.league.verify import verify
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+LEAGUES = sorted(path.parent for path in RESULTS.glob("*/statistics.json"))
+
+
+def test_status_is_what_the_committed_leagues_prove() -> None:
+    shipped = json.loads(files("hotstart.league").joinpath("status.json").read_text())
+    assert shipped == json.loads(json.dumps(verify(LEAGUES)))
+    assert shipped
+
+
+@pytest.mark.parametrize("folder", LEAGUES, ids=lambda folder: folder.name)
+def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
+    statistics = json.loads((folder / "statistics.json").read_text())
+    assert (folder / "table.md").read_text() == markdown(statistics)
+    records = {
+        (r.task, r.protocol, r.labels, str(r.stage), r.split, r.seed): r.value
+        for r in read_records(folder / "results.jsonl")
+    }
+    told = 0
+    for arena in statistics["arenas"]:
+        for column in arena["columns"]:
+            for one in column["standings"]:
+                for seed, value in one["values"].items():
+                    protocol = "scratch" if one["task"] == "scratch" else column["protocol"]
+                    key = (one["task"], protocol, column["labels"], str(column["stage"]))
+                    assert records[(*key, arena["split"], int(seed))] == value
+                    told += 1
+    assert told == sum(r.downstream != "pretext" for r in read_records(folder / "results.jsonl"))
+
+
+@pytest.mark.parametrize("folder", LEAGUES, ids=lambda folder: folder.name)
+def test_every_result_has_its_command(folder: Path) -> None:
+    assert "hotstart " in (folder / "README.md").read_text()

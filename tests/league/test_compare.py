@@ -1,0 +1,319 @@
+"""A league as a whole, its cells run by an executor that the test writes or by processes."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from hotstart.config import PretrainSettings, parse
+from hotstart.data import open_dataset
+from hotstart.errors import UsageError
+from hotstart.league.cell import Cell
+from hotstart.league.compare import Comparison, run_league
+from hotstart.league.evaluation import evaluation_hash
+from hotstart.league.executor import Ended, Told
+from hotstart.league.predictions import write_predictions
+from hotstart.league.pretraining import pretext_record, run_hash
+from hotstart.league.records import Record, read_records, write_records
+from hotstart.league.settings import check, read_league
+from hotstart.pretext.task import Score
+from hotstart.training import folder as files
+
+ASKED: dict[str, Any] = {
+    "tasks": ["rotation", "simclr"],
+    "seeds": [0, 1],
+    "steps": 2,
+    "batch_size": 32,
+    "labels": [1.0],
+    "protocols": ["knn"],
+}
+
+
+def pretend_pretrain(*, out: str, **values: Any) -> None:
+    """Leave the files of a run that was not trained."""
+    folder = Path(out)
+    folder.mkdir()
+    settings = parse(PretrainSettings, values, "test")
+    files.write_settings(folder, settings)
+    (folder / files.ENCODER).touch()
+    record = pretext_record(
+        settings,
+        Score("accuracy", 0.5, 0.25, 300),
+        data=settings.data,
+        split="heldout",
+        fingerprints={"pretrain": open_dataset(settings.data, size=None).fingerprint},
+        budget={"steps": settings.steps, "seconds": 1.0},
+    )
+    write_records(folder / files.RESULTS, [record])
+
+
+def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked: Any) -> None:
+    """Records and predictions of 200 items, the same for the same run."""
+    folder = Path(subject)
+    settings, pictures = files.load_run(folder), open_dataset(data, size=None).fingerprint
+    rng = np.random.default_rng([seed, *settings.task.encode()])
+    hashes, labels = np.arange(200, dtype=np.uint64), np.zeros(200, np.int64)
+    for share, protocol in itertools.product(asked["labels"], asked["protocols"]):
+        predicted = (rng.random(200) < 0.5).astype(np.int64)
+        record = Record(
+            task=settings.task,
+            encoder=settings.encoder,
+            data=data,
+            downstream=asked["on"],
+            protocol=protocol,
+            stage="last",
+            labels=share,
+            split=split,
+            seed=seed,
+            metric="top1",
+            value=float((predicted == labels).mean()),
+            chance=0.5,
+            settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures, protocol),
+            data_fingerprints={"pretrain": pictures, "evaluate": pictures},
+        )
+        write_predictions(folder, record, hashes, labels, predicted)
+        write_records(folder / files.RESULTS, [record])
+
+
+class Pretence:
+    """An executor whose cells take no time; fail: names of those that fail.
+
+    stop_after: Ctrl-C comes with the cell after so many
+    """
+
+    workers = 1
+    functions: ClassVar[dict[str, Callable[..., Any]]] = {
+        "pretrain": pretend_pretrain,
+        "evaluate": pretend_evaluate,
+        "calibrate": lambda **values: 40 + len(values["task"]),
+    }
+
+    def __init__(self, fail: set[str] | None = None, stop_after: int = 1000) -> None:
+        self.ran: list[str] = []
+        self._fail, self._stop_after = fail or set(), stop_after
+        self._ended: list[Ended] = []
+
+    def start(self, cell: Cell) -> None:
+        if len(self.ran) == self._stop_after:
+            raise KeyboardInterrupt
+        self.ran.append(cell.name)
+        failed = cell.name in self._fail
+        arguments = json.loads(json.dumps(cell.arguments))  # a cell must be able to travel
+        value = None if failed else self.functions[cell.function](**arguments)
+        self._ended.append(Ended(cell.name, value, "planted" if failed else None))
+
+    def wait(self) -> Told | Ended:
+        return self._ended.pop()
+
+    def stop(self) -> None:
+        pass
+
+
+def league(data: Path, folder: Path, executor: Pretence, **more: Any) -> Comparison:
+    kept = {name: more.pop(name) for name in ("known", "listener") if name in more}
+    asked = check({**ASKED, "data": str(data), **more})
+    return run_league(asked, folder, executor=executor, **kept)
+
+
+@pytest.fixture(scope="module")
+def whole(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A league that nothing disturbed."""
+    return league(class_folder, tmp_path_factory.mktemp("whole") / "league", Pretence())
+
+
+def table(found: Comparison) -> list[tuple[Any, ...]]:
+    """What the table shows, but for the time it took."""
+    assert found.statistics is not None
+    return [
+        (column.protocol, column.labels, one.task, one.values, one.gain, one.low, one.high, one.p)
+        for arena in found.statistics.arenas
+        for column in arena.columns
+        for one in column.standings
+    ]
+
+
+def test_the_whole_grid_with_its_controls(whole: Comparison) -> None:
+    who = ("random", "rotation", "simclr", "supervised")
+    assert whole.problems == {}
+    assert whole.steps == dict.fromkeys(who, 2)
+    measured = [r for r in whole.records if r.downstream == "classify"]
+    assert Counter((r.task, r.seed) for r in measured) == Counter(
+        (task, seed) for task in who for seed in (0, 1)
+    )
+    assert {r.split for r in measured} == {"val"}, "the test split is not read unasked"
+    told = json.loads((whole.folder / "statistics.json").read_text())
+    tasks = {one["task"]: one for one in told["arenas"][0]["columns"][0]["standings"]}
+    assert tasks["simclr"]["resampled"] == "seeds and items"
+    assert tasks["simclr"]["control"] == "random"
+    assert (tasks["supervised"]["p_holm"], tasks["random"]["p"]) == (None, None)
+
+
+def test_what_is_finished_is_never_run_again(class_folder: Path, whole: Comparison) -> None:
+    again = Pretence()
+    found = league(class_folder, whole.folder, again)
+    assert again.ran == []
+    assert table(found) == table(whole)
+
+
+def test_stopped_anywhere_it_goes_on_and_gives_the_same_table(
+    class_folder: Path, whole: Comparison, tmp_path: Path
+) -> None:
+    first, second = Pretence(stop_after=5), Pretence()
+    with pytest.raises(KeyboardInterrupt):
+        league(class_folder, tmp_path / "league", first)
+    found = league(class_folder, tmp_path / "league", second)
+    assert not set(first.ran) & set(second.ran)
+    assert len(first.ran) + len(second.ran) == 16
+    assert table(found) == table(whole)
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(
+    class_folder: Path, whole: Comparison, tmp_path: Path
+) -> None:
+    events: list[dict[str, Any]] = []
+    executor = Pretence(fail={"simclr-0", "rotation-1-classify"})
+    found = league(class_folder, tmp_path / "league", executor, listener=events.append)
+    assert set(found.problems) == {"simclr-0", "simclr-0-classify", "rotation-1-classify"}
+    assert "not run" in found.problems["simclr-0-classify"]
+    assert "planted" in found.problems["simclr-0"]
+    assert "supervised-1-classify" in executor.ran
+    assert [e["cell"] for e in events if e["kind"] == "cell_failed"] == [
+        "simclr-0",
+        "rotation-1-classify",
+    ]
+    mended = Pretence()
+    again = league(class_folder, tmp_path / "league", mended)
+    assert set(mended.ran) == set(found.problems)
+    assert table(again) == table(whole)
+
+
+def test_known_records_count_wherever_the_league_is(
+    class_folder: Path, whole: Comparison, tmp_path: Path
+) -> None:
+    executor = Pretence()
+    known = [whole.folder / "results.jsonl"]
+    found = league(class_folder, tmp_path / "new", executor, known=known, seeds=[0, 1, 2])
+    assert {name.split("-")[1] for name in executor.ran} == {"2"}
+    assert len(executor.ran) == 8
+    assert found.statistics is not None
+    for one in found.statistics.arenas[0].columns[0].standings:
+        assert sorted(one.values) == [0, 1, 2]
+        assert one.resampled in (None, "seeds and items"), "predictions came along"
+
+
+def test_another_question_needs_another_folder(class_folder: Path, whole: Comparison) -> None:
+    with pytest.raises(UsageError, match="steps is 2 there, 3 here"):
+        league(class_folder, whole.folder, Pretence(), steps=3)
+
+
+def test_minutes_are_measured_once_for_each_task(class_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "league"
+    asked = check({**ASKED, "steps": None, "minutes": 1.0, "data": str(class_folder)})
+    first, second = Pretence(), Pretence()
+    measured = run_league(asked, folder, calibrate_only=True, executor=first)
+    assert set(first.ran) == {f"{t}-calibration" for t in ("rotation", "simclr", "supervised")}
+    assert measured.records == []
+    assert read_league(folder).steps == measured.steps
+    run_league(asked, folder, calibrate_only=True, executor=second)
+    assert second.ran == [], "written down and used again"
+    assert measured.steps["rotation"] == 48
+    assert measured.steps["random"] == 20, "nothing is learnt, nothing is timed"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"tasks": ["rotatoin"]}, "nearest: rotation"),
+        ({"tasks": ["rotation", "rotation"]}, "more than once"),
+        ({"task_settings": {"simclr": {"temprature": 1}}}, "nearest: temperature"),
+        ({"task_settings": {"jigsaw": {"grid": 3}}}, "the tasks here are"),
+        ({"on": ["clasify=photos"]}, "nearest: classify"),
+        ({"labels": [1.5]}, "a share above 0"),
+        ({"minutes": 1.0}, "one budget"),
+        ({"seeds": [0, 0]}, "different whole numbers"),
+    ],
+)
+def test_a_wrong_word_is_answered_before_anything_is_opened(
+    wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        check({**ASKED, "data": "/nowhere", **wrong})
+
+
+def command(data: Path, out: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "hotstart", "compare", str(data), "--tasks", "rotation"),
+        *("--seeds", "1", "--steps", "6", "--batch-size", "32", "--checkpoint-seconds", "0.1"),
+        *("--labels", "100%", "--protocol", "knn", "--out", str(out)),
+    ]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_gives_the_same_table(
+    class_folder: Path, tmp_path: Path
+) -> None:
+    """Kill -9 of the command, a cell at work: its cells end with it, and the next call goes on."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    began = time.monotonic()
+    subprocess.run(command(class_folder, straight), check=True, capture_output=True)
+    took = time.monotonic() - began
+    kills = 0
+    for share in (0.11, 0.23, 0.31, 0.17):
+        process = subprocess.Popen(
+            command(class_folder, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=took * share)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 2
+    subprocess.run(command(class_folder, killed), check=True, capture_output=True)
+    one, other = (json.loads((f / "statistics.json").read_text()) for f in (straight, killed))
+    assert one == other
+    values = [
+        {r.key: r.value for r in read_records(f / "results.jsonl")} for f in (straight, killed)
+    ]
+    assert values[0] == values[1]
+    for record in read_records(killed / "results.jsonl"):
+        assert record.budget["steps"] == 6
+        assert (record.budget["seconds"] or 0) > 0
+        assert (record.budget["peak_memory_bytes"] or 0) > 1e6
+    assert not list(killed.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_a_cell_that_dies_leaves_a_code_and_a_sentence(class_folder: Path, tmp_path: Path) -> None:
+    """A third party's task that crashes: exit code 1, the others' table, and where its log is."""
+    (tmp_path / "crashing.py").write_text(
+        "from hotstart.pretext.context.rotation import Rotation\n"
+        "class Crash(Rotation):\n"
+        "    def forward(self, views, progress, player):\n"
+        "        raise RuntimeError('planted')\n"
+    )
+    words = command(class_folder, tmp_path / "league")
+    words[words.index("rotation")] = "rotation,crashing:Crash"
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "rotation" in done.stdout
+    assert "planted" in done.stderr
+    log = tmp_path / "league" / "logs" / "Crash-0.log"
+    assert str(log) in done.stderr
+    assert "Traceback" in log.read_text()
