@@ -69,7 +69,9 @@ def league(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def test_every_section_is_there(league: Page) -> None:
     ids = {attributes.get("id") for attributes in league.all_of("section")}
-    expected = "league labels start stages cost scores diagnosis training pictures files settings"
+    expected = (
+        "league labels start stages cost scores diagnosis training map pictures files settings"
+    )
     assert ids == set(expected.split())
     links = [a["href"] for a in league.all_of("a")]
     assert links == ["#diagnosis", *(f"#{name}" for name in expected.split())]
@@ -203,7 +205,7 @@ def test_every_name_is_escaped(tmp_path: Path, where: str) -> None:
         write_panel(folder / "run0", "sheet", "simclr", title=HOSTILE, caption=HOSTILE)
     page = Page(write_report(folder))
     assert " ".join(name.split()) in page.words
-    assert len(page.scripts) == 3
+    assert len(page.scripts) == 4
     assert all((a["src"] or "").startswith("data:image/png;base64,") for a in page.all_of("img"))
     assert not any("alert" in script for script in page.scripts), "no script holds data"
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from hotstart.report import provenance, table
 from hotstart.report.agreement import agreement
@@ -31,6 +25,7 @@ from hotstart.report.pretext import pretext_rows
 from hotstart.report.price import price_of
 from hotstart.report.reading import Reading, read
 from hotstart.report.runs import Picture, Run, read_runs
+from hotstart.report.shell import assemble, environment, write_page
 
 REPORT = "report.html"
 SMALL_PX = 320
@@ -68,27 +63,16 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     text = render(folder.resolve().name, read_runs(folder))
-    part = folder / (REPORT + ".part")
-    # A file name need not be Unicode; what cannot be written is shown as a question mark.
-    part.write_bytes(text.encode("utf-8", errors="replace"))
-    return part.replace(folder / REPORT)
+    return write_page(folder / REPORT, text)
 
 
 def render(name: str, runs: Sequence[Run]) -> str:
     """The page as text. name: what the folder is called."""
     reading = read(runs)
     sections, headline = _sections(reading, runs), write_headline(reading, starts(reading))
-    environment = Environment(
-        loader=PackageLoader("hotstart.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = _data_uri
-    environment.filters["shown_width"] = _shown_width
-    environment.filters.update(plot=plot, place=_place, groupby_runs=_parts)
-    body = environment.get_template("body.html").render(
+    templates = environment()
+    templates.filters.update(plot=plot, place=_place, groupby_runs=_parts, shown_width=_shown_width)
+    body = templates.get_template("body.html").render(
         name=name,
         date=_date(runs),
         headline=headline,
@@ -103,14 +87,7 @@ def render(name: str, runs: Sequence[Run]) -> str:
         versions=provenance.versions_of(runs),
         notes=[*(note for run in runs for note in run.notes), *_unreadable(reading)],
     )
-    scripts = [_asset(script) for script in SCRIPTS]
-    return environment.get_template("page.html").render(
-        name=name,
-        style=Markup("\n".join(_asset(style) for style in STYLES)),
-        body=Markup(body),
-        scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in scripts],
-    )
+    return assemble(name, "report", body, STYLES, SCRIPTS)
 
 
 def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
@@ -173,20 +150,6 @@ def _unreadable(reading: Reading) -> list[str]:
         else f"No interval from predictions: {reason}."
         for reason, times in reading.evidence.unreadable.items()
     ]
-
-
-def _asset(name: str) -> str:
-    return files("hotstart.report").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    """What the page's content security policy knows a script by."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _shown_width(picture: Picture) -> int:

@@ -1,12 +1,9 @@
 // Pointing at a mark of a map, tapping it, or the arrow keys, show its picture.
 (() => {
-  const data = document.getElementById("map-data");
-  if (!data) return;
-  const told = JSON.parse(data.textContent);
   const REACH_PX = { mouse: 18, pen: 24, touch: 32 };
 
   document.querySelectorAll("[data-maps]").forEach((article) => {
-    const { plots, names, labels, groups, per_row, shown_px } = told[Number(article.dataset.maps)];
+    const { plots, names, labels, groups, per_row, shown_px } = JSON.parse(article.dataset.maps);
     const area = article.querySelector(".plots");
     const card = article.querySelector(".thumb");
     const [thumbnail, label, name] = card.children;
