@@ -16,6 +16,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate",
+    "gallery",
     "pretrain",
     "report",
     "tasks",

@@ -208,6 +208,54 @@ def report(folder: str | Path) -> Path:
     return write_report(Path(folder))
 
 
+def gallery(
+    data: str | Path,
+    *,
+    tasks: Sequence[str] = ("all",),
+    runs: Sequence[str | Path] = (),
+    out: str | Path = "gallery.html",
+    save: str | Path | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    task_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    accelerator: str = "auto",
+    working: CachingListener | None = None,
+) -> Path:
+    """Write a page of what each task asks of the pictures in `data`; returns its path.
+
+    tasks: names from `tasks()`, or `all`. runs: run folders, or folders that hold some: of each
+    task the answers of its first run there, and its nearest neighbours before and after training.
+    save: a folder that gets what generative tasks with a run make of the pictures.
+    size, seed, task_settings: of tasks without a run; a run has its own.
+    Raises UsageError or DataError with a sentence on what to do.
+    """
+    for name in tasks:
+        if name != "all":
+            find(name)
+    for name, own in (task_settings or {}).items():
+        for key in own:
+            check_setting(name, key)
+    from hotstart.league.asked import asked_for
+
+    asked = asked_for(tasks, [Path(folder) for folder in runs], makes=save is not None)
+    from lightning_fabric import Fabric
+
+    from hotstart.league.gallery import look
+    from hotstart.report.gallery import write_gallery
+
+    found = look(
+        asked,
+        lambda side: _open(str(data), side, None, None, working),
+        size=size,
+        seed=seed,
+        device=Fabric(accelerator=accelerator, devices=1).device,
+        task_settings=task_settings or {},
+        save=None if save is None else Path(save),
+        progress=working,
+    )
+    return write_gallery(found, Path(out))
+
+
 def demo(
     out: str | Path = "runs/demo",
     *,

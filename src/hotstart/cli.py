@@ -14,6 +14,7 @@ from hotstart import __version__
 from hotstart.arguments import parse_labels, parse_protocols, parse_set
 from hotstart.compare_command import compare
 from hotstart.errors import HotstartError
+from hotstart.gallery_command import gallery
 from hotstart.options import (
     Accelerator,
     Encoder,
@@ -241,6 +242,9 @@ def report(
     from hotstart import api
 
     typer.echo(f"Report: {api.report(folder)}")
+
+
+app.command()(gallery)
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,19 @@ SMALL_PX, CELL_PX = 32, 48
 Int64s = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The same pictures before and after training.
+
+    The sprite has thumbnail i at column i % 25, row i // 25. A map holds its places `x`, `y` in
+    0..1, the `name` and `label` of each picture, and `classes`.
+    """
+
+    before: dict[str, Any] | None
+    after: dict[str, Any]
+    sprite: Image.Image
+
+
 def write_maps(
     run: Path,
     encoder: Encoder,
@@ -42,8 +57,8 @@ def write_maps(
 ) -> None:
     """Lay up to 600 of the pictures `items` out on a plane, by the features h of `encoder`.
 
-    Writes `panels/map.json` (places, names), `panels/map.png` (a sprite of thumbnails, 25 a row)
-    and `panels/map-before.json`, the same pictures as the encoder saw them before it was trained:
+    Writes `panels/map.json` (places, names), `panels/map.png` (a sprite of thumbnails) and
+    `panels/map-before.json`, the same pictures as the encoder saw them before it was trained:
     freshly initialised from `seed`, its BatchNorm statistics estimated on these pictures. `random`
     was never trained, so it has no map of before. What was there is replaced.
 
@@ -52,7 +67,33 @@ def write_maps(
     items = items[np.argsort(dataset.hashes[items], kind="stable")][:PICTURES]
     if not len(items):
         return
-    (run / PANELS).mkdir(exist_ok=True)
+    fresh = None
+    if task != "random":
+        fresh = build_encoder(encoder.spec, seed).to(device)
+        recalibrate_batchnorm(fresh, dataset, items)
+    drawn = draw_maps(
+        encoder, fresh, dataset, items, task=task, split=split, device=device, labels=labels
+    )
+    folder = run / PANELS
+    folder.mkdir(exist_ok=True)
+    if drawn.before is not None:
+        _write(folder / f"{MAP_BEFORE}.json", json.dumps(drawn.before).encode())
+    _write(folder / f"{MAP}.png", png_of(drawn.sprite))
+    _write(folder / f"{MAP}.json", json.dumps(drawn.after).encode())
+
+
+def draw_maps(
+    encoder: Encoder,
+    fresh: Encoder | None,
+    dataset: Dataset,
+    items: Int64s,
+    *,
+    task: str,
+    split: str,
+    device: torch.device,
+    labels: bool = False,
+) -> Drawn:
+    """Maps of all the pictures `items`. fresh: the encoder as it was before training."""
     known = dataset.labels[items].tolist() if labels else [-1] * len(items)
     cell_px = SMALL_PX if encoder.spec.size <= SMALL_PX else CELL_PX
     told = {
@@ -67,17 +108,19 @@ def write_maps(
         "label": [label if label >= 0 else None for label in known],
         "name": [dataset.path(int(item)) for item in items],
     }
-    if task != "random":
-        fresh = build_encoder(encoder.spec, seed).to(device)
-        recalibrate_batchnorm(fresh, dataset, items)
+    before = None
+    if fresh is not None:
         before = {"when": "before training", **_places(fresh, dataset, items, device), **told}
-        _write_json(run / PANELS / f"{MAP_BEFORE}.json", before)
-    part = run / PANELS / f"{MAP}.png.part"
-    _sprite(dataset, items, cell_px).save(part, format="PNG", optimize=True)
-    part.replace(run / PANELS / f"{MAP}.png")
-    when = "untrained" if task == "random" else "after training"
+    when = "untrained" if fresh is None else "after training"
     after = {"when": when, **_places(encoder, dataset, items, device), **told}
-    _write_json(run / PANELS / f"{MAP}.json", after)
+    return Drawn(before, after, _sprite(dataset, items, cell_px))
+
+
+def png_of(image: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()
 
 
 def _places(
@@ -90,7 +133,6 @@ def _places(
 
 
 def _sprite(dataset: Dataset, items: Int64s, cell_px: int) -> Image.Image:
-    """Thumbnail i at column i % 25, row i // 25."""
     rows = -(-len(items) // PER_ROW)
     sprite = np.full((rows * cell_px, PER_ROW * cell_px, 3), 255, np.uint8)
     for i, picture in enumerate(to_uint8(centre_view(dataset.pictures.get(items), cell_px))):
@@ -99,7 +141,7 @@ def _sprite(dataset: Dataset, items: Int64s, cell_px: int) -> Image.Image:
     return Image.fromarray(sprite)
 
 
-def _write_json(path: Path, values: dict[str, Any]) -> None:
+def _write(path: Path, content: bytes) -> None:
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(values), encoding="utf-8")
+    part.write_bytes(content)
     part.replace(path)

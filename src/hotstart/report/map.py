@@ -84,6 +84,13 @@ class Atlas:
     maps: list[Maps] = field(default_factory=list)
     sprites: dict[str, str] = field(default_factory=dict)
 
+    def add(self, name: str, which: str, told: Sequence[dict[str, Any]], png: bytes) -> Maps:
+        """A run's maps, as `league/map.py` tells them, the one after training last."""
+        sprite = f"sprite-{hashlib.sha256(png).hexdigest()[:12]}"
+        self.sprites[sprite] = base64.b64encode(png).decode()
+        self.maps.append(_maps(name, which, told, sprite))
+        return self.maps[-1]
+
 
 def maps_of(reading: Reading) -> Atlas:
     """Of each experiment the maps of its first run that has some, in the page's order."""
@@ -94,10 +101,8 @@ def maps_of(reading: Reading) -> Atlas:
             found = _read(run)
             if found is not None:
                 told, png = found
-                sprite = f"sprite-{hashlib.sha256(png).hexdigest()[:12]}"
-                atlas.sprites[sprite] = base64.b64encode(png).decode()
                 which = run.name if len(runs) > 1 else ""
-                atlas.maps.append(_maps(name, which, told, sprite))
+                atlas.add(name, which, told, png)
                 break
     return atlas
 

@@ -1,0 +1,252 @@
+"""What each pretext task asks of pictures, and, where a run of it is given, what that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from hotstart.augment import centre_view
+from hotstart.config import PretrainSettings
+from hotstart.data import Dataset, pretraining_split
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, to_device
+from hotstart.downstream import recalibrate_batchnorm
+from hotstart.encoders import build_encoder, resolve_spec
+from hotstart.errors import HotstartError
+from hotstart.league.asked import Asked
+from hotstart.league.map import Drawn, draw_maps
+from hotstart.league.pretraining import DEFAULT_VIT
+from hotstart.league.rebuild import rebuild_task, trained_on
+from hotstart.league.records import Record
+from hotstart.league.subject import DEFAULT_ENCODER, pretext_record_of
+from hotstart.pretext.panels import SHOWN, neighbour_panel
+from hotstart.pretext.registry import task_class
+from hotstart.pretext.task import Panel, PretextTask, to_uint8
+from hotstart.training.folder import safe_name
+from hotstart.training.train import Material, build_task
+
+POOL = 512
+"""Pictures that neighbours are sought among, and that `save` is given, at most."""
+
+Open = Callable[[int | None], Dataset]
+Saved = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to see of one task."""
+
+    task: str
+    idea: str
+    """The first line of its documentation."""
+    run: str = ""
+    """Name of the run; empty for a task that is untrained."""
+    step: int = 0
+    total_steps: int = 0
+    score: Record | None = None
+    """Its own metric on held-out pictures, once the run is finished."""
+    panels: Sequence[Panel] = ()
+    neighbours: Sequence[Panel] = ()
+    """Before and after training."""
+    maps: Drawn | None = None
+
+
+@dataclass
+class Gallery:
+    """Everything that the page shows."""
+
+    data: str
+    total: int
+    """Readable pictures in the data."""
+    pool: int
+    """Of these, how many were looked at."""
+    held_out: bool
+    """Whether they were, because the runs were trained on the rest."""
+    shown: list[tuple[npt.NDArray[np.uint8], str]]
+    """The first rows of every panel: picture, name."""
+    scenes: list[Scene] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Task or run, and why it is not here."""
+    quarantined: int = 0
+    saved: Saved = field(default_factory=dict)
+    """Pictures that were made and written, by run."""
+
+
+def look(
+    asked: Sequence[Asked],
+    open_pictures: Open,
+    *,
+    size: int | None,
+    seed: int,
+    device: torch.device,
+    task_settings: Mapping[str, Mapping[str, Any]],
+    save: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Gallery:
+    """Look at every task of `asked` on the same pictures, the first by the hash of their content.
+
+    open_pictures: gives the data with pictures of so many pixels; a run's own size is asked for.
+    size, seed, task_settings: of tasks without a run. save: a folder that gets what generative
+    tasks make. Where one of the runs was trained on these pictures, only those that were held out
+    from it are looked at. A task that these pictures do not suit is left out with the reason.
+    """
+    runs = [(one.run, one.settings) for one in asked if one.run and one.settings]
+    first = open_pictures(size or (runs[0][1].size if runs else None))
+    datasets = {first.size: first}
+    for _, settings in runs:
+        if settings.size not in datasets:
+            datasets[settings.size] = open_pictures(settings.size)
+    held_out = any(trained_on(run, told, datasets[told.size]) for run, told in runs)
+    pool = pool_of(first, held_out)
+    wholes = centre_view(first.batch(pool[:SHOWN], ("image",))["image"], first.size)
+    names = [first.path(int(item)) for item in pool[:SHOWN]]
+    found = Gallery(
+        data=first.name,
+        total=len(first),
+        pool=len(pool),
+        held_out=held_out,
+        shown=list(zip(to_uint8(wholes), names, strict=True)),
+        quarantined=len(first.quarantine),
+    )
+    for number, one in enumerate(asked):
+        if progress is not None:
+            progress("gallery", number, len(asked))
+        dataset = datasets[one.settings.size] if one.settings else first
+        try:
+            if one.run is None:
+                scene = _untrained(one.task, dataset, pool, seed, task_settings, device)
+            else:
+                scene = _trained(one, dataset, pool_of(dataset, held_out), device, save, found)
+        except HotstartError as error:
+            found.left_out.append((one.name or one.task, str(error)))
+            continue
+        if scene.panels or scene.neighbours:
+            found.scenes.append(scene)
+        else:
+            found.left_out.append((one.task, "it has no pictures of its own to show"))
+    if progress is not None:
+        progress("gallery", len(asked), len(asked))
+    return found
+
+
+def pool_of(dataset: Dataset, held_out: bool) -> npt.NDArray[np.int64]:
+    """At most 512 positions, each content once, in the order of their hashes; none of a test split.
+
+    held_out: those alone that no pretraining on this data sees.
+    """
+    train, held = pretraining_split(dataset)
+    items = held if held_out else np.concatenate([train, held])
+    items = items if len(items) else np.arange(len(dataset))
+    return items[np.unique(dataset.hashes[items], return_index=True)[1]][:POOL]
+
+
+def _untrained(
+    name: str,
+    dataset: Dataset,
+    pool: npt.NDArray[np.int64],
+    seed: int,
+    task_settings: Mapping[str, Mapping[str, Any]],
+    device: torch.device,
+) -> Scene:
+    """Question and pseudo-label alone."""
+    cls = task_class(name)
+    dataset.require(cls.needs)
+    encoder = DEFAULT_ENCODER if "cnn" in cls.accepts else DEFAULT_VIT
+    settings = PretrainSettings(
+        data=dataset.name,
+        task=name,
+        encoder=encoder,
+        size=dataset.size,
+        stem=resolve_spec(encoder, dataset.size, "auto").stem,
+        seed=seed,
+        batch_size=min(cls.batch_size, len(dataset)),
+        task_settings={name: dict(task_settings.get(name, {}))},
+    )
+    every = np.arange(len(dataset))
+    task = build_task(settings, Material(dataset, every, pool), 1).eval().to(device)
+    recalibrate_batchnorm(task.encoder, dataset, pool)
+    batch = _batch(task, dataset, pool, device)
+    return Scene(name, _idea(cls), panels=_panels(task, batch, seed, answers=False))
+
+
+def _trained(
+    one: Asked,
+    dataset: Dataset,
+    pool: npt.NDArray[np.int64],
+    device: torch.device,
+    save: Path | None,
+    found: Gallery,
+) -> Scene:
+    """Question, pseudo-label and answer; what the encoder finds alike, before and after."""
+    assert one.run is not None
+    rebuilt = rebuild_task(one.run, dataset)
+    task, seed = rebuilt.task.to(device), rebuilt.settings.seed
+    batch = _batch(task, dataset, pool, device)
+    fresh = build_encoder(task.encoder.spec, seed).to(device).eval()
+    recalibrate_batchnorm(fresh, dataset, pool)
+    if save is not None:
+        names = [dataset.path(int(item)) for item in pool]
+        made = _save(task, batch, seed, names, save / safe_name(one.name))
+        if made:
+            found.saved[one.name] = made
+    return Scene(
+        one.task,
+        _idea(type(task)),
+        run=one.name,
+        step=rebuilt.step,
+        total_steps=rebuilt.settings.steps or rebuilt.step,
+        score=pretext_record_of(one.run),
+        # Neighbours are shown beside those of before, for every task alike.
+        panels=[p for p in _panels(task, batch, seed) if p.kind != "neighbours"],
+        neighbours=[
+            neighbour_panel(one.task, fresh, batch, "before training"),
+            neighbour_panel(one.task, task.encoder, batch, "after training"),
+        ]
+        if len(pool) > 1
+        else [],
+        maps=draw_maps(
+            task.encoder,
+            fresh,
+            dataset,
+            pool,
+            task=one.task,
+            split="heldout" if rebuilt.own_pictures else "all",
+            device=device,
+        ),
+    )
+
+
+def _batch(
+    task: PretextTask, dataset: Dataset, pool: npt.NDArray[np.int64], device: torch.device
+) -> Batch:
+    return to_device(dataset.batch(pool, tuple(task.needs)), device)
+
+
+def _panels(task: PretextTask, batch: Batch, seed: int, *, answers: bool = True) -> list[Panel]:
+    """The same draws for a seed as at the end of a training."""
+    rng = Draws(seed, 0, total=len(batch["image"]), names=("panels",))
+    return task.panels(batch, rng, answers=answers)
+
+
+def _save(task: PretextTask, batch: Batch, seed: int, names: Sequence[str], folder: Path) -> int:
+    """Write what `task` makes of each picture as PNG, its number and name in the file's name."""
+    rng = Draws(seed, 0, total=len(names), names=("generate",))
+    made = task.generate(batch, rng)
+    if made is None:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (picture, name) in enumerate(zip(to_uint8(made), names, strict=True), start=1):
+        path = folder / f"{safe_name(f'{number:04d}-{name}')}.png"
+        Image.fromarray(picture).save(path, optimize=True)
+    return len(names)
+
+
+def _idea(cls: type[PretextTask]) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
