@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hotstart.report import provenance, table
 from hotstart.report.agreement import agreement
@@ -86,7 +86,7 @@ def render(name: str, runs: Sequence[Run]) -> str:
     )
     environment.filters["data_uri"] = _data_uri
     environment.filters["shown_width"] = _shown_width
-    environment.filters.update(plot=plot, place=_place, groupby_runs=_parts)
+    environment.filters.update(plot=plot, place=_place, breakable=_breakable, groupby_runs=_parts)
     body = environment.get_template("body.html").render(
         name=name,
         date=_date(runs),
@@ -147,6 +147,11 @@ def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
 def _parts(sections: Sequence[Section]) -> list[tuple[bool, list[Section]]]:
     """Neighbours that stand under one legend, and those that need none."""
     return [(key, list(part)) for key, part in groupby(sections, key=lambda one: one.compares)]
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line after an underscore, and is escaped."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _place(percent: float) -> str:
