@@ -40,6 +40,8 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pretrain", "digits:", "--task", "simclr", "--set", "simclr.temprature=1"),
         ("compare", "--help"),
         ("compare", "digits:", "--tasks", "simclr", "--set", "simclr.temprature=1"),
+        ("gallery", "--help"),
+        ("gallery", "digits:", "--set", "simclr.temprature=1"),
     ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:
@@ -77,6 +79,7 @@ def test_tasks_as_json() -> None:
         (("pretrain", "digits:", "--config", "/no/such.toml"), "no such settings file"),
         (("pretrain", "--resume", "/nowhere"), "holds no run"),
         (("evaluate", "nothing", "--data", "digits:"), "nothing to evaluate"),
+        (("gallery", "digits:", "--runs", "/no/such"), "is no folder"),
         (("evaluate", "random", "--data", "digits:", "--labels", "120%"), "100 %"),
         (("evaluate", "random", "--data", "digits:", "--protocol", "svm"), "knn, linear"),
         (("report", "/nowhere/at/all"), "/nowhere/at/all"),

@@ -135,6 +135,16 @@ def test_hostile_names_on_a_map_do_nothing(tmp_path: Path) -> None:
     assert told["images"] == 0
 
 
+@pytest.mark.parametrize("classes", [(), ("cat", "dog")])
+def test_classes_are_spoken_of_where_there_are_some(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    write_map(write_run(tmp_path / "runs", "rotation"), classes=classes)
+    text = write_report(tmp_path / "runs").read_text(encoding="utf-8")
+    assert ("never told the classes" in text) == bool(classes)
+    assert "data-maps=" in text
+
+
 @pytest.mark.parametrize(
     ("damage", "why"),
     [

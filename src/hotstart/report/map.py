@@ -84,6 +84,11 @@ class Atlas:
     maps: list[Maps] = field(default_factory=list)
     sprites: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def named(self) -> bool:
+        """Whether any of the maps tells its pictures by their class."""
+        return any(maps.groups[0].name for maps in self.maps)
+
     def add(self, name: str, which: str, told: Sequence[dict[str, Any]], png: bytes) -> Maps:
         """A run's maps, as `league/map.py` tells them, the one after training last."""
         sprite = f"sprite-{hashlib.sha256(png).hexdigest()[:12]}"
