@@ -1,36 +1,40 @@
-"""Embedding maps as a run leaves them, of invented pictures: each has a colour of its own."""
+"""Maps as a run leaves them, each thumbnail of a colour of its own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-CELL_PX, PER_ROW = 32, 25
+PER_ROW, CELL_PX = 25, 32
 
 
-def colour(number: int) -> tuple[int, int, int]:
-    """Of picture `number`, below 240."""
-    return number, 255 - number, 128
+def colour_of(i: int) -> tuple[int, int, int]:
+    """Of thumbnail i, below 250."""
+    return (5 * (i % 50), 40 * (i // 50), 200)
 
 
 def write_map(
-    run: Path,
-    count: int = 60,
-    *,
-    names: Sequence[str] = (),
-    classes: Sequence[str] = ("cat", "dog"),
+    folder: Path, *, count: int = 60, classes: tuple[str, ...] = ("cat", "dog"), name: str = "pic"
 ) -> None:
-    """Map of before and after with `count` pictures, class by turns; places are a grid of tens."""
-    folder = run / "panels"
-    folder.mkdir(parents=True, exist_ok=True)
-    places = [((i % 10) / 10, (i // 10) / 10) for i in range(count)]
+    """Both maps and the sprite in `folder/panels`: picture i in row i // 10, far from the others.
+
+    In the map of before the rows are upside down.
+    """
+    panels = folder / "panels"
+    panels.mkdir(parents=True, exist_ok=True)
+    sprite = np.full((-(-count // PER_ROW) * CELL_PX, PER_ROW * CELL_PX, 3), 255, np.uint8)
+    for i in range(count):
+        top, left = i // PER_ROW * CELL_PX, i % PER_ROW * CELL_PX
+        sprite[top : top + CELL_PX, left : left + CELL_PX] = colour_of(i)
+    Image.fromarray(sprite).save(panels / "map.png")
+    ys = [round((i // 10) / (-(-count // 10)), 4) for i in range(count)]
     told = {
+        "method": "t-SNE",
         "kind": "map",
-        "task": "rotation",
+        "task": "simclr",
         "data": "cifar10",
         "split": "val",
         "sprite": "map.png",
@@ -38,19 +42,10 @@ def write_map(
         "per_row": PER_ROW,
         "classes": list(classes),
         "label": [i % len(classes) if classes else None for i in range(count)],
-        "name": [*names, *(f"p/{i}.png" for i in range(len(names), count))],
-        "method": "t-SNE",
+        "name": [f"{name}{i}" for i in range(count)],
+        "x": [(i % 10) / 10 for i in range(count)],
     }
-    for file, when, order in (
-        ("map-before", "before training", places[::-1]),
-        ("map", "after training", places),
-    ):
-        xs, ys = [x for x, _ in order], [y for _, y in order]
-        text = json.dumps({"when": when, "x": xs, "y": ys, **told})
-        (folder / f"{file}.json").write_text(text, encoding="utf-8")
-    rows = -(-count // PER_ROW)
-    sprite = np.full((rows * CELL_PX, PER_ROW * CELL_PX, 3), 255, np.uint8)
-    for i in range(count):
-        top, left = i // PER_ROW * CELL_PX, i % PER_ROW * CELL_PX
-        sprite[top : top + CELL_PX, left : left + CELL_PX] = colour(i)
-    Image.fromarray(sprite).save(folder / "map.png")
+    after = {**told, "when": "after training", "y": ys}
+    before = {**told, "when": "before training", "y": [1 - y for y in ys]}
+    (panels / "map.json").write_text(json.dumps(after), encoding="utf-8")
+    (panels / "map-before.json").write_text(json.dumps(before), encoding="utf-8")

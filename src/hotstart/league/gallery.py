@@ -166,7 +166,7 @@ def _untrained(
         size=dataset.size,
         stem=resolve_spec(encoder, dataset.size, "auto").stem,
         seed=seed,
-        batch_size=min(cls.batch_size, len(dataset)),
+        batch_size=max(min(cls.batch_size, len(dataset)), 2),
         task_settings={name: dict(task_settings.get(name, {}))},
     )
     every = np.arange(len(dataset))

@@ -89,6 +89,11 @@ class Atlas:
         """Whether any of the maps tells its pictures by their class."""
         return any(maps.groups[0].name for maps in self.maps)
 
+    @property
+    def paired(self) -> bool:
+        """Whether some map of before training stands beside the one of after."""
+        return any(len(maps.plots) > 1 for maps in self.maps)
+
     def add(self, name: str, which: str, told: Sequence[dict[str, Any]], png: bytes) -> Maps:
         """A run's maps, as `league/map.py` tells them, the one after training last."""
         sprite = f"sprite-{hashlib.sha256(png).hexdigest()[:12]}"
