@@ -19,7 +19,7 @@ def gallery(
     runs: Annotated[
         list[Path] | None, typer.Option(help="A run, or a folder of runs. Repeatable.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("gallery.html"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="The page.")] = Path("gallery.html"),
     save: Annotated[
         Path | None, typer.Option(help="Folder for the pictures that trained tasks make.")
     ] = None,

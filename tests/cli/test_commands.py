@@ -80,6 +80,7 @@ def test_tasks_as_json() -> None:
         (("pretrain", "digits:", "--config", "/no/such.toml"), "no such settings file"),
         (("pretrain", "--resume", "/nowhere"), "holds no run"),
         (("evaluate", "nothing", "--data", "digits:"), "nothing to evaluate"),
+        (("gallery", "digits:", "--runs", "/no/such"), "is no folder"),
         (("evaluate", "random", "--data", "digits:", "--labels", "120%"), "100 %"),
         (("evaluate", "random", "--data", "digits:", "--protocol", "svm"), "knn, linear"),
         (("report", "/nowhere/at/all"), "/nowhere/at/all"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from lightly.utils.scheduler import cosine_schedule
+from PIL import Image
 from torch import Tensor, nn
 
 from hotstart.encoders import ema_schedule
@@ -19,6 +20,7 @@ from hotstart.pretext.task import Progress
 from hotstart.pretext.two_views import positive_first
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Material
+from hotstart.training.optimisers import REFERENCE_BATCH
 from tests.conformance.material import (
     carried,
     draws,
@@ -115,11 +117,25 @@ def test_one_point_for_all_pictures_is_worth_no_more_than_chance(residue: float)
     assert positive_first(p1, p2, (t1, t2)).item() < 0.02
 
 
+@pytest.fixture
+def different(tmp_path: Path) -> Material:
+    """160 pictures of a few random patches of colour, no two of them alike."""
+    folder = tmp_path / "different"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(160):
+        patches = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        patches.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
+    return material_from(folder)
+
+
 def train(material: Material, folder: Path, *, predictor: bool) -> list[dict[str, Any]]:
-    """Some steps on the pictures of the fixtures; the events that were logged."""
-    small = make_loop("byol", material, None, 60)
+    """A short run at a rate that moves it, and all that it logged."""
+    small = make_loop("byol", material, None, 50)
     task = small.task
     assert isinstance(task, BYOL)
+    changes = {"learning_rate": 4e-3 * REFERENCE_BATCH / small.plan.batch_size}
+    task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
     if not predictor:
         task.predictor = nn.Sequential()
         task.ema_decay = 0.0
@@ -133,15 +149,19 @@ def train(material: Material, folder: Path, *, predictor: bool) -> list[dict[str
 
 @pytest.mark.slow
 def test_it_collapses_without_predictor_and_says_so_and_not_by_default(
-    material: Material, tmp_path: Path
+    different: Material, tmp_path: Path
 ) -> None:
-    """The guard is the predictor: without it one point is the answer, behind a healthy encoder."""
-    broken = train(material, tmp_path / "broken", predictor=False)
-    whole = train(material, tmp_path / "whole", predictor=True)
+    """Without the predictor one point is the answer, behind an encoder whose features differ."""
+    broken = train(different, tmp_path / "broken", predictor=False)
+    whole = train(different, tmp_path / "whole", predictor=True)
     sentences = [event["message"] for event in broken if event["kind"] == "diagnosis"]
     assert sentences
-    assert any("projections have collapsed" in sentence for sentence in sentences)
+    assert all("projections have collapsed" in sentence for sentence in sentences)
     assert not [event for event in whole if event["kind"] == "diagnosis"]
-    last = [e for e in whole if e["kind"] == "step"][-1]
-    assert last["metrics"]["projection_std"] > 0.2
-    assert math.isfinite(last["loss"])
+    last = [
+        [event for event in events if event["kind"] == "step"][-1] for events in (broken, whole)
+    ]
+    # The loss alone would call the broken one better.
+    assert last[0]["loss"] < 0.1 < last[1]["loss"]
+    assert last[0]["metrics"]["projection_std"] < 0.05
+    assert last[1]["metrics"]["projection_std"] > 0.2

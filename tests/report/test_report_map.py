@@ -149,6 +149,14 @@ def test_names_on_a_map_are_escaped(run: Path) -> None:
     assert not any("alert" in script for script in page.scripts)
 
 
+@pytest.mark.parametrize("classes", [(), ("cat", "dog")])
+def test_classes_are_spoken_of_where_there_are_some(run: Path, classes: tuple[str, ...]) -> None:
+    write_map(run, classes=classes)
+    page = Page(write_report(run))
+    assert ("never told the classes" in page.words) == bool(classes)
+    assert any("data-maps" in attributes for attributes in page.all_of("div"))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -176,4 +184,5 @@ def test_maps_of_other_pictures_are_not_shown_side_by_side(run: Path) -> None:
     path.write_text(json.dumps({**values, "name": values["name"][::-1]}))
     page = Page(write_report(run))
     assert "Before training" not in page.words
+    assert "in the map beside it" not in page.words
     assert "After training" in page.words

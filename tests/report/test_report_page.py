@@ -15,7 +15,7 @@ from hotstart.report import write_report
 from .fake_runs import HOSTILE, record, write_league, write_panel, write_run
 
 LOADING = {"src", "href", "srcset", "poster", "data", "action", "xlink:href", "background"}
-VOID = {"meta", "link", "img", "line", "circle", "br", "input"}
+VOID = {"wbr", "meta", "link", "img", "line", "circle", "br", "input"}
 
 
 class Page(HTMLParser):

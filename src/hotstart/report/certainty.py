@@ -73,12 +73,18 @@ def corrected(reading: Reading, arena: Arena, question: Question) -> str:
     if len(gains) < 2:
         return ""
     sure = sum(gain.sure for gain in gains)
-    number_of = "All" if sure == len(gains) else "None" if not sure else str(sure)
-    control = reading.names[gains[0].baseline]
-    verb = "gains" if sure == 1 else "gain"
+    among = "two tasks" if len(gains) == 2 else f"{len(gains)} tasks"
+    who = (
+        f"All {among}"
+        if sure == len(gains) > 2
+        else "Both tasks"
+        if sure == len(gains)
+        else f"{sure or 'None'} of the {among}"
+    )
+    verb = "gain" if sure > 1 else "gains"
     return (
-        f"{number_of} of the {len(gains)} tasks {verb} over {control} beyond chance "
-        f"(p < 0.05 after Holm's correction)."
+        f"{who} {verb} over {reading.names[gains[0].baseline]} beyond chance "
+        "(p < 0.05 after Holm's correction)."
     )
 
 

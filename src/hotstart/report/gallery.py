@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 from PIL import Image
 
 from hotstart.league.gallery import Gallery, Scene
@@ -130,7 +131,8 @@ def _lead(found: Gallery, trained: Sequence[Scene]) -> list[tuple[str, str]]:
         names = listing([scene.run for scene in trained])
         lead.append(("Answers", f"From {names}, beside the pseudo-label."))
     else:
-        lead.append(("Answers", "None yet: give the folder of a run, --runs DIR."))
+        told = Markup("None yet: <code>--runs DIR</code> gives those of the runs in a folder.")
+        lead.append(("Answers", told))
     for name, made in found.saved.items():
         lead.append(("Saved", f"{plural(made, 'picture')} that {name} made."))
     return lead

@@ -85,6 +85,11 @@ class Atlas:
     sprites: dict[str, str] = field(default_factory=dict)
 
     @property
+    def named(self) -> bool:
+        """Whether any of the maps tells its pictures by their class."""
+        return any(maps.groups[0].name for maps in self.maps)
+
+    @property
     def paired(self) -> bool:
         """Whether some map of before training stands beside the one of after."""
         return any(len(maps.plots) > 1 for maps in self.maps)

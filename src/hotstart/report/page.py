@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from hotstart.report import provenance, table
 from hotstart.report.agreement import agreement
 from hotstart.report.cells import Arena
@@ -71,7 +73,13 @@ def render(name: str, runs: Sequence[Run]) -> str:
     reading = read(runs)
     sections, headline = _sections(reading, runs), write_headline(reading, starts(reading))
     templates = environment()
-    templates.filters.update(plot=plot, place=_place, groupby_runs=_parts, shown_width=_shown_width)
+    templates.filters.update(
+        plot=plot,
+        place=_place,
+        breakable=_breakable,
+        groupby_runs=_parts,
+        shown_width=_shown_width,
+    )
     body = templates.get_template("body.html").render(
         name=name,
         date=_date(runs),
@@ -126,6 +134,11 @@ def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
 def _parts(sections: Sequence[Section]) -> list[tuple[bool, list[Section]]]:
     """Neighbours that stand under one legend, and those that need none."""
     return [(key, list(part)) for key, part in groupby(sections, key=lambda one: one.compares)]
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line after an underscore, and is escaped."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _place(percent: float) -> str:

@@ -41,8 +41,8 @@ class BYOL(TwoViewTask):
     collapsing, and `projection_std` tells whether they do: where all predictions and targets are
     one point the loss is at its best, 0, and `positive_first`, which ranks each prediction among
     the targets of all pictures, at chance. Deviations: AdamW in place of LARS, narrower heads,
-    one distribution of views in place of two that differ in blur and solarisation, an `ema_decay`
-    for short runs.
+    one distribution of views in place of two that differ in blur and solarisation, BatchNorm over
+    both views at once, an `ema_decay` for short runs.
     """
 
     name: ClassVar[str] = "byol"

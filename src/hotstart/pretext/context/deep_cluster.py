@@ -69,7 +69,7 @@ class DeepCluster(PretextTask):
     PCA-whitened features, the classifier starts anew with each clustering, and pictures are
     sampled uniformly over clusters, by the order in which they are loaded. Deviations: random
     changes of colour and grey views take the place of the Sobel filter that keeps the paper's
-    clusters from being clusters of colour; AdamW in place of SGD.
+    clusters from being clusters of colour; k-means starts by k-means++; AdamW in place of SGD.
 
     A held-out picture's pseudo-label is the centroid nearest to its features, by the encoder as it
     was at the last clustering. Before the first one assignments and centroids are arbitrary.
