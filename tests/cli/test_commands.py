@@ -41,6 +41,7 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare", "--help"),
         ("compare", "digits:", "--tasks", "simclr", "--set", "simclr.temprature=1"),
         ("gallery", "--help"),
+        ("gallery", "digits:", "--tasks", "simclr,rotatoin"),
         ("gallery", "digits:", "--set", "simclr.temprature=1"),
     ],
 )
@@ -83,6 +84,9 @@ def test_tasks_as_json() -> None:
         (("evaluate", "random", "--data", "digits:", "--labels", "120%"), "100 %"),
         (("evaluate", "random", "--data", "digits:", "--protocol", "svm"), "knn, linear"),
         (("report", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("gallery", "digits:", "--tasks", "rotatoin"), "nearest: rotation"),
+        (("gallery", "digits:", "--runs", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("gallery", "digits:", "--save", "made"), "inpainting"),
     ],
 )
 def test_usage_errors_are_one_sentence(words: tuple[str, ...], told: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hotstart.config import PretrainSettings, nearest, parse
+from hotstart.config import PretrainSettings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
 from hotstart.encoders import encoder_kind, load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
@@ -107,16 +107,12 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 
 
 def check_names(values: dict[str, Any]) -> None:
-    """Find every wrong name before any data is touched."""
+    """Find every wrong name and value before any data is touched, or a folder made."""
     cls = task_class(values["task"])
     for task, own in values["task_settings"].items():
         if task != values["task"]:
             raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
-        for key in own:
-            if key not in cls.Settings.model_fields:
-                raise UsageError(
-                    f"{task} has no setting {key!r}; {nearest(key, cls.Settings.model_fields)}"
-                )
+        parse(cls.Settings, own, task)
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 
