@@ -13,8 +13,8 @@ import hotstart
 from hotstart import api
 from hotstart.errors import UsageError
 
+from ..report.browser import CHROMIUM, opened
 from ..report.fake_runs import HOSTILE
-from ..report.test_report_browser import CHROMIUM, opened
 from .test_commands import hotstart as command
 
 HOSTILE_FILE = HOSTILE.replace("/", "\u2215") + ".png"

@@ -30,7 +30,7 @@ class FinetuneSettings(Settings):
     """How `finetune` and `scratch` train: the same for both, but for where they start."""
 
     steps: int | None = Field(default=None, ge=1)
-    """Optimiser steps; None: 600 for 500 labels, growing with their root, from 300 to 3,000."""
+    """Optimiser steps; None: 1,200 for 500 labels, growing with their root, from 300 to 3,000."""
     batch_size: int = Field(default=128, ge=2)
     head: Literal["probe", "random"] = "probe"
     """How `finetune`'s classifier starts: as the linear probe of the encoder, or at random, which
@@ -48,7 +48,7 @@ class FinetuneSettings(Settings):
 
     def steps_for(self, labels: int) -> int:
         """Optimiser steps for this many labels."""
-        return self.steps or min(max(round(600 * math.sqrt(labels / 500)), 300), 3_000)
+        return self.steps or min(max(round(1_200 * math.sqrt(labels / 500)), 300), 3_000)
 
 
 class Classifier(nn.Module):
