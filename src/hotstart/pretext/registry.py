@@ -44,6 +44,27 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Gidaris 2018, arXiv:1803.07728",
     ),
+    "jigsaw": Entry(
+        "hotstart.pretext.context.jigsaw:Jigsaw",
+        "context",
+        "predictive",
+        ("image",),
+        "Noroozi & Favaro 2016, arXiv:1603.09246",
+    ),
+    "relative_position": Entry(
+        "hotstart.pretext.context.relative_position:RelativePosition",
+        "context",
+        "predictive",
+        ("image",),
+        "Doersch 2015, arXiv:1505.05192",
+    ),
+    "geometric_transform": Entry(
+        "hotstart.pretext.context.geometric_transform:GeometricTransform",
+        "context",
+        "predictive",
+        ("image",),
+        "Zhang 2019 (AET), arXiv:1901.04596",
+    ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",
         "context",
