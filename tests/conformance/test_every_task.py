@@ -47,6 +47,11 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
     # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
     "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
+    # The second moment of normalised pixels, and what an untrained decoder paints.
+    "autoencoder": (0.94 + 0.7, 0.4, {}),
+    "masked_autoencoder": (0.94 + 0.3, 0.5, {}),
+    # What bicubic interpolation leaves of the fixtures' noise, and what the decoder adds to it.
+    "super_resolution": (0.3, 0.3, {}),
     "rotation": (math.log(4), 0.35, {}),
     "jigsaw": (math.log(100), 0.4, {}),
     "relative_position": (math.log(8), 0.3, {}),
@@ -64,7 +69,13 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
 # view `image` is made that shows it). Those that cut a picture into nine need fewer.
 INDEPENDENT = {"rotation": 64, "jigsaw": 24, "relative_position": 8}
 # The metric that says that 16 samples are known by heart, for those whose metric is no share.
-BY_HEART = {"inpainting": 22.0}
+BY_HEART = {
+    "inpainting": 22.0,
+    "autoencoder": 22.0,
+    "masked_autoencoder": 22.0,
+    # Their noise is known by nobody; what is not noise is soon found.
+    "super_resolution": 0.0,
+}
 # The same where less is better.
 ERROR_BY_HEART = {"geometric_transform": 0.35}
 

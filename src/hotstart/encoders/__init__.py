@@ -8,7 +8,13 @@ from hotstart.encoders.build import (
     save_encoder,
 )
 from hotstart.encoders.encoder import Encoder, EncoderSpec
-from hotstart.encoders.heads import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, mlp
+from hotstart.encoders.heads import (
+    ChannelWiseLinear,
+    ConvDecoder,
+    ConvDiscriminator,
+    PyramidDecoder,
+    mlp,
+)
 from hotstart.encoders.teacher import Teacher, ema_schedule
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "ConvDiscriminator",
     "Encoder",
     "EncoderSpec",
+    "PyramidDecoder",
     "Teacher",
     "build_encoder",
     "ema_schedule",

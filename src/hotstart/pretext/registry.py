@@ -30,12 +30,33 @@ class Entry:
 
 
 TASKS: dict[str, Entry] = {
+    "autoencoder": Entry(
+        "hotstart.pretext.generation.autoencoder:Autoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "Vincent 2008, doi:10.1145/1390156.1390294",
+    ),
     "inpainting": Entry(
         "hotstart.pretext.generation.inpainting:Inpainting",
         "generation",
         "generative",
         ("image",),
         "Pathak 2016, arXiv:1604.07379",
+    ),
+    "masked_autoencoder": Entry(
+        "hotstart.pretext.generation.masked_autoencoder:MaskedAutoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "He 2022 (MAE), arXiv:2111.06377",
+    ),
+    "super_resolution": Entry(
+        "hotstart.pretext.generation.super_resolution:SuperResolution",
+        "generation",
+        "generative",
+        ("image",),
+        "Ledig 2017 (SRGAN), arXiv:1609.04802",
     ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
