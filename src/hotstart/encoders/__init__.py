@@ -7,7 +7,7 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
-from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
@@ -29,6 +29,7 @@ __all__ = [
     "ema_schedule",
     "encoder_kind",
     "load_encoder",
+    "map_shape",
     "mlp",
     "resolve_spec",
     "save_encoder",
