@@ -45,7 +45,7 @@ class FinetuneSettings(Settings):
     trial_length: float = Field(default=0.25, gt=0, le=1)
     """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
-    views: ViewSettings = ViewSettings(crop_scale=(0.3, 1.0), strength=0.5, grey=0.1, blur=0.0)
+    views: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, grey=0.2, blur=0.0)
     """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
 
     def steps_for(self, labels: int) -> int:
