@@ -78,7 +78,7 @@ def own_words(setting: str, metric: str, own: Sequence[Measured[Cell]]) -> str:
     verdict = ""
     if hopeless:
         the = trivial if trivial == "chance" else f"the {trivial}"
-        verdict = f" At {listing(hopeless)} it does not get past {the}: too hard for this budget."
+        verdict = f" At {listing(hopeless)} nothing better than {the} was learnt in this budget."
     return f"{said}{always}.{verdict}"
 
 
@@ -91,27 +91,26 @@ def transfer_words(setting: str, ordered: bool, found: Transfer, where: str) -> 
     best = max(gains, key=lambda one: one.told.mean)
     worst = min(gains, key=lambda one: one.told.mean)
     way = f"in the {protocol(found.question.protocol)} with {found.question.share}"
+    gain = f"the gain over {found.control} {way} is"
     about = f"{where}: " if where else ""
     if best.told.mean == worst.told.mean:
-        same = _gain(best, found)
-        return f"{about}All values serve alike {way}: {same} over {found.control}."
+        return f"{about}All values serve alike: {gain} {_gain(best, found)}."
     ends = [gains[0], gains[-1]] if ordered and len(gains) > 2 else [worst]
     rivals = [one for one in ends if one is not best]
-    leads = f"{setting}={best.text} gives {_gain(best, found)} over {found.control} {way}"
-    others = listing([f"{one.text} {_gain(one, found)}" for one in rivals])
-    told = f"{leads}, {others}."
+    shown = [f"{_gain(one, found)} at {one.text}" for one in rivals]
+    told = f"{gain} {listing([f'{_gain(best, found)} at {setting}={best.text}', *shown])}."
     sure, surety = _surety(best, rivals, found)
     if len(rivals) == 2:
         lead = (
             "Neither too hard nor too easy: "
-            if sure
-            else "A value between the ends leads, as the lecture has it: "
+            if sure and best.told.mean > 0
+            else "A value between the ends leads: "
         )
     elif len(ends) == 2:
         most = "smallest" if best is gains[0] else "largest"
         lead = f"The {most} value serves best, and nothing beyond it was tried: "
     else:
-        lead = ""
+        lead = f"{best.text} serves best: "
     return " ".join(part for part in (about + lead + told, surety, _worth(best, found)) if part)
 
 
