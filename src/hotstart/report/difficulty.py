@@ -147,7 +147,9 @@ def _difficulty(reading: Reading, sweep: Sweep) -> Difficulty:
             where = one.title if len(arenas) > 1 else ""
             charts.append(_gain_chart(reading, sweep, one, found, where))
             sentences.append(transfer_words(sweep.setting, sweep.ordered, found, where))
-            sentences.append(shortcut_words(arena.metric, own, found) if arena else "")
+            sentences.append(
+                shortcut_words(sweep.setting, arena.metric, own, found) if arena else ""
+            )
     plain = [_text(value) for value, who in sweep.points if who.plain]
     return Difficulty(
         f"{sweep.task}, {sweep.setting}", listing(plain), [s for s in sentences if s], charts
@@ -155,9 +157,8 @@ def _difficulty(reading: Reading, sweep: Sweep) -> Difficulty:
 
 
 def _text(value: Any) -> str:
-    """As an axis and a sentence show it."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return short(value) if number else write_variant("", value)[1:]
+    """As the names of variants have it."""
+    return write_variant("", value)[1:]
 
 
 def _place(value: Any, sweep: Sweep) -> float | str:
@@ -229,7 +230,7 @@ def _gain_chart(reading: Reading, sweep: Sweep, arena: Arena, found: Transfer, w
         sweep,
         arena.percent,
         [_line(sweep.task, _style(reading, sweep), points, sweep)],
-        reference=(0.0, found.control),
+        reference=(0.0, ""),
     )
 
 

@@ -97,24 +97,28 @@ def transfer_words(setting: str, ordered: bool, found: Transfer, where: str) -> 
         return f"{about}All values serve alike: {gain} {_gain(best, found)}."
     ends = [gains[0], gains[-1]] if ordered and len(gains) > 2 else [worst]
     rivals = [one for one in ends if one is not best]
-    shown = [f"{_gain(one, found)} at {one.text}" for one in rivals]
-    told = f"{gain} {listing([f'{_gain(best, found)} at {setting}={best.text}', *shown])}."
+    others = [f"{_gain(one, found)} at {one.text}" for one in rivals]
+    told = f"{gain} {listing([f'{_gain(best, found)} at {setting}={best.text}', *others])}."
     sure, surety = _surety(best, rivals, found)
+    worth = _worth(best, found)
     if len(rivals) == 2:
         lead = (
             "Neither too hard nor too easy: "
-            if sure and best.told.mean > 0
+            if sure and not worth
             else "A value between the ends leads: "
         )
     elif len(ends) == 2:
         most = "smallest" if best is gains[0] else "largest"
         lead = f"The {most} value serves best, and nothing beyond it was tried: "
     else:
-        lead = f"{best.text} serves best: "
-    return " ".join(part for part in (about + lead + told, surety, _worth(best, found)) if part)
+        lead = f"{setting}={best.text} serves best: "
+        told = f"{gain} {_gain(best, found)}, and {others[0]}."
+    return " ".join(part for part in (about + lead + told, surety, worth) if part)
 
 
-def shortcut_words(metric: str, own: Sequence[Measured[Cell]], found: Transfer) -> str:
+def shortcut_words(
+    setting: str, metric: str, own: Sequence[Measured[Cell]], found: Transfer
+) -> str:
     """Of two values: one that is answered better and surely teaches less; else nothing."""
     cells = {one.who: one.told for one in own}
     gains = sorted(found.gains, key=lambda one: one.told.mean)
@@ -124,8 +128,8 @@ def shortcut_words(metric: str, own: Sequence[Measured[Cell]], found: Transfer) 
     if cells[less.who].mean <= cells[more.who].mean or not _surety(more, [less], found)[0]:
         return ""
     return (
-        f"So {less.text} is answered better and teaches less: the sign of a question that is too "
-        "easy, or of a shortcut."
+        f"So {setting}={less.text} is answered better and teaches less: the sign of a question "
+        "that is too easy, or of a shortcut."
     )
 
 
