@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from hotstart.arguments import parse_sweep
+from hotstart.config import PretrainSettings, parse
 from hotstart.errors import UsageError
+from hotstart.league.asked import asked_for
 from hotstart.league.contenders import variants
 from hotstart.league.records import Record, read_records
 from hotstart.league.settings import check, read_league
@@ -21,6 +23,7 @@ from hotstart.league.variants import (
     value_in,
     write_variant,
 )
+from hotstart.training.folder import ENCODER, write_settings
 
 from .test_compare import ASKED, Pretence, league
 
@@ -225,3 +228,19 @@ def test_older_records_have_no_variant(tmp_path: Path) -> None:
     (record,) = read_records(tmp_path / "results.jsonl")
     assert isinstance(record, Record)
     assert record.variant is None
+
+
+def test_a_gallery_takes_the_plain_contender_s_run_of_a_league(tmp_path: Path) -> None:
+    told = {"data": "x", "encoder": "y", "size": 32, "stem": "small", "batch_size": 2}
+    for name, variant in (("a-swept", "hidden=0.5"), ("b-plain", None), ("c-plain", None)):
+        (tmp_path / name).mkdir()
+        settings = {**told, "task": "inpainting", "variant": variant}
+        write_settings(tmp_path / name, parse(PretrainSettings, settings, "test"))
+    (tmp_path / "a-swept" / ENCODER).touch()
+    assert [one.name for one in asked_for(["inpainting"], [tmp_path])] == [
+        f"{tmp_path.name}/a-swept"
+    ], "finished"
+    (tmp_path / "c-plain" / ENCODER).touch()
+    assert [one.name for one in asked_for(["inpainting"], [tmp_path])] == [
+        f"{tmp_path.name}/c-plain"
+    ]
