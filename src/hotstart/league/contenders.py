@@ -11,6 +11,7 @@ from hotstart.errors import DataError, HotstartError
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
+from hotstart.pretext.registry import parts
 from hotstart.training.train import counted_steps
 
 
@@ -77,7 +78,7 @@ def pretrain_arguments(settings: PretrainSettings) -> dict[str, Any]:
 
 def _values(asked: LeagueSettings, task: str, encoder: str | None) -> dict[str, Any]:
     """The settings of a run, as they are asked for."""
-    own = asked.task_settings.get(task)
+    tables = asked.task_settings
     values = {
         "data": asked.data,
         "task": task,
@@ -94,7 +95,7 @@ def _values(asked: LeagueSettings, task: str, encoder: str | None) -> dict[str, 
         "checkpoint_seconds": asked.checkpoint_seconds,
         "label": asked.label,
         "group": asked.group,
-        "task_settings": {task: own} if own else {},
+        "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -105,6 +106,6 @@ def _rank(task: str) -> int:
 
 def _safe(task: str, taken: set[str]) -> str:
     """A folder name; a third party's class by its own name, where no other has it."""
-    names = (task.rpartition(":")[2], task)
+    names = ("+".join(part.rpartition(":")[2] for part in parts(task)), task)
     short, whole = ("".join(c if c.isalnum() or c in "-_.+" else "_" for c in n) for n in names)
     return whole if short in taken else short

@@ -17,7 +17,8 @@ from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
 from hotstart.league.versions import versions
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import own_settings, parts, task_class
+from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
@@ -38,7 +39,8 @@ def start(
 ) -> Path:
     """Settle what is open, make the run folder, train."""
     settings, dataset = _prepare(values, caching)
-    folder = out or Path("runs") / f"{settings.task.rpartition(':')[2]}-{settings.seed}"
+    short = "+".join(part.rpartition(":")[2] for part in parts(settings.task))
+    folder = out or Path("runs") / f"{short}-{settings.seed}"
     fabric = make_fabric(settings)
     fabric.launch()
     if fabric.is_global_zero:
@@ -109,10 +111,9 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 def check_names(values: dict[str, Any]) -> None:
     """Find every wrong name and value before any data is touched, or a folder made."""
     cls = task_class(values["task"])
-    for task, own in values["task_settings"].items():
-        if task != values["task"]:
-            raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
-        parse(cls.Settings, own, task)
+    for task in values["task_settings"]:
+        check_asked(task, values["task"])
+    parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 
@@ -165,20 +166,24 @@ def _run(
             seed=settings.seed,
             device=fabric.device,
         )
-        record = pretext_record(
-            outcome.settings,
-            outcome.score,
-            data=settings.data,
-            split="heldout",
-            fingerprints={"pretrain": dataset.fingerprint},
-            budget={
-                "steps": outcome.steps,
-                "seconds": round(outcome.seconds, 3),
-                "images": outcome.images,
-                "peak_memory_bytes": outcome.peak_memory_bytes,
-            },
-        )
-        write_records(folder / files.RESULTS, [record])
+        budget: dict[str, float | int | None] = {
+            "steps": outcome.steps,
+            "seconds": round(outcome.seconds, 3),
+            "images": outcome.images,
+            "peak_memory_bytes": outcome.peak_memory_bytes,
+        }
+        records = [
+            pretext_record(
+                outcome.settings,
+                one,
+                data=settings.data,
+                split="heldout",
+                fingerprints={"pretrain": dataset.fingerprint},
+                budget=budget,
+            )
+            for one in outcome.score.each
+        ]
+        write_records(folder / files.RESULTS, records)
     return folder
 
 
@@ -189,7 +194,7 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     defaults change is another task.
     """
     cls = task_class(settings.task)
-    own = parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
     optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
     resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
