@@ -98,6 +98,8 @@ def step_text(event: dict[str, Any], start: dict[str, Any]) -> str:
 def end_text(event: dict[str, Any]) -> str:
     """What an `end` event says."""
     told = f"{event['metric']} on held-out pictures: {_beside(event['value'], event)}"
+    for other in event.get("others", []):
+        told += f", {other['metric']}: {_beside(other['value'], other)}"
     return told + f" after {event['seconds']:.0f} s"
 
 

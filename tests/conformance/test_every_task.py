@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hotstart.data.sample import Batch, Pictures
 from hotstart.encoders import load_encoder, save_encoder
-from hotstart.pretext.registry import TASKS, task_class
+from hotstart.pretext.registry import TASKS, find, task_class
 from hotstart.pretext.task import PretextTask, Score
 from hotstart.training.loop import Material
 from tests.conformance.material import (
@@ -35,10 +35,14 @@ from tests.conformance.material import (
     with_image,
 )
 
+# Several tasks at once, checked like one.
+COMPOSITES = ("rotation+simclr", "inpainting+deep_cluster")
+BALANCED = "each loss is divided by its running mean, so that their sum stays near their number"
 NO_LEARNING = "the control at random has no weights that learn"
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
+    **{("overfit", name): BALANCED for name in COMPOSITES},
 }
 ROWS = 16
 # Loss at initialisation for ROWS pictures and two classes, how near it must be, and the settings
@@ -64,6 +68,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "random": (0.0, 0.0, {}),
     "supervised": (math.log(2), 0.4, {}),
+    # Balanced losses are 1 each; 2 ln 2 for the adversary.
+    "rotation+simclr": (2.0, 1e-5, {}),
+    "inpainting+deep_cluster": (2.0 + 2 * math.log(2), 0.3, {}),
 }
 # Tasks whose pseudo-label is drawn independently of the picture: pictures in a batch (of which a
 # view `image` is made that shows it). Those that cut a picture into nine need fewer.
@@ -85,7 +92,7 @@ def material(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ma
     return material_from(class_folder)
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=[*TASKS, *COMPOSITES])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -97,14 +104,14 @@ def skip_if_not_applicable(check: str, name: str) -> None:
 
 
 def test_exceptions_and_theory_name_real_tasks() -> None:
-    assert {name for _, name in NOT_APPLICABLE} <= set(TASKS)
-    assert set(THEORY) == set(TASKS)
+    assert {name for _, name in NOT_APPLICABLE} <= {*TASKS, *COMPOSITES}
+    assert set(THEORY) == {*TASKS, *COMPOSITES}
     assert set(INDEPENDENT) <= set(TASKS)
     assert set(BY_HEART) | set(ERROR_BY_HEART) <= set(TASKS)
 
 
 def test_class_agrees_with_its_entry(name: str) -> None:
-    cls, entry = task_class(name), TASKS[name]
+    cls, entry = task_class(name), find(name)
     assert issubclass(cls, PretextTask)
     assert set(entry.needs) == set(cls.needs)
     assert entry.paper
@@ -114,6 +121,13 @@ def test_class_agrees_with_its_entry(name: str) -> None:
     assert cls.Settings() == cls.Settings()
     assert cls.uses_labels == ("label" in cls.needs)
     assert not cls.uses_labels or entry.family == "control"
+
+
+def test_a_task_with_an_order_of_its_own_says_so(name: str, material: Material) -> None:
+    task = make_task(name, material, ROWS)
+    h = torch.randn(len(material.train), task.encoder.dim)
+    epoch = task.before_epoch(lambda: h, draws(0, ROWS))
+    assert (epoch.order is not None) == task.own_order
 
 
 def test_reads_only_what_it_needs(name: str, material: Material) -> None:
@@ -278,7 +292,7 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     keys = tuple(task.needs)
     batches = [material.dataset.batch(material.heldout[:ROWS], keys) for _ in range(3)]
     before = {key: value.clone() for key, value in task.state_dict().items()}
-    scores = [task.score(iter(batches), draws(0, 1)) for _ in range(2)]
+    scores = [task.score(batches, draws(0, 1)) for _ in range(2)]
     assert isinstance(scores[0], Score)
     assert scores[0] == scores[1]
     assert scores[0].metric == task.metric

@@ -13,7 +13,7 @@ from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
 from hotstart.league.variants import changed, full_name, value_in, write_variant
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import parts, task_class
 from hotstart.training.train import counted_steps
 
 LONGEST = 100
@@ -136,7 +136,7 @@ def _values(
     asked: LeagueSettings, task: str, encoder: str | None, variant: Variant | None
 ) -> dict[str, Any]:
     """The settings of a run, as they are asked for."""
-    own = variant.own if variant is not None else asked.task_settings.get(task)
+    tables = asked.task_settings if variant is None else {task: variant.own}
     values = {
         "data": asked.data,
         "task": task,
@@ -153,7 +153,7 @@ def _values(
         "checkpoint_seconds": asked.checkpoint_seconds,
         "label": asked.label,
         "group": asked.group,
-        "task_settings": {task: own} if own else {},
+        "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
         "variant": variant.name if variant is not None else None,
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -165,7 +165,7 @@ def _rank(task: str) -> int:
 
 def _safe(task: str, taken: set[str]) -> str:
     """A folder name; a third party's class by its own name, where no other has it."""
-    names = (task.rpartition(":")[2], task)
+    names = ("+".join(part.rpartition(":")[2] for part in parts(task)), task)
     short, whole = map(_file, names)
     return whole if short in taken else short
 

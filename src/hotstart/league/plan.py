@@ -16,7 +16,7 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
-from hotstart.league.pretraining import own_settings, run_hash
+from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
 from hotstart.league.variants import SETTINGS
@@ -114,7 +114,7 @@ class Plan:
                 if record.downstream == "pretext":
                     detail = {
                         **detail,
-                        SETTINGS: own_settings(run.settings).model_dump(mode="json"),
+                        SETTINGS: settled_own(run.settings).model_dump(mode="json"),
                     }
                 found.append(replace(record, variant=run.settings.variant, detail=detail))
         return found

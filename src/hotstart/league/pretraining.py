@@ -18,7 +18,8 @@ from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
 from hotstart.league.variants import SETTINGS
 from hotstart.league.versions import versions
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import own_settings, parts, task_class
+from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
@@ -40,7 +41,8 @@ def start(
 ) -> Path:
     """Settle what is open, make the run folder, train."""
     settings, dataset = _prepare(values, caching)
-    folder = out or Path("runs") / f"{settings.task.rpartition(':')[2]}-{settings.seed}"
+    short = "+".join(part.rpartition(":")[2] for part in parts(settings.task))
+    folder = out or Path("runs") / f"{short}-{settings.seed}"
     fabric = make_fabric(settings)
     fabric.launch()
     if fabric.is_global_zero:
@@ -111,10 +113,9 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 def check_names(values: dict[str, Any]) -> None:
     """Find every wrong name and value before any data is touched, or a folder made."""
     cls = task_class(values["task"])
-    for task, own in values["task_settings"].items():
-        if task != values["task"]:
-            raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
-        parse(cls.Settings, own, task)
+    for task in values["task_settings"]:
+        check_asked(task, values["task"])
+    parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 
@@ -167,20 +168,24 @@ def _run(
             seed=settings.seed,
             device=fabric.device,
         )
-        record = pretext_record(
-            outcome.settings,
-            outcome.score,
-            data=settings.data,
-            split="heldout",
-            fingerprints={"pretrain": dataset.fingerprint},
-            budget={
-                "steps": outcome.steps,
-                "seconds": round(outcome.seconds, 3),
-                "images": outcome.images,
-                "peak_memory_bytes": outcome.peak_memory_bytes,
-            },
-        )
-        write_records(folder / files.RESULTS, [record])
+        budget: dict[str, float | int | None] = {
+            "steps": outcome.steps,
+            "seconds": round(outcome.seconds, 3),
+            "images": outcome.images,
+            "peak_memory_bytes": outcome.peak_memory_bytes,
+        }
+        records = [
+            pretext_record(
+                outcome.settings,
+                one,
+                data=settings.data,
+                split="heldout",
+                fingerprints={"pretrain": dataset.fingerprint},
+                budget=budget,
+            )
+            for one in outcome.score.each
+        ]
+        write_records(folder / files.RESULTS, records)
     return folder
 
 
@@ -190,17 +195,17 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     pictures: the fingerprint of the data. Defaults count by their values, so that a task whose
     defaults change is another task.
     """
-    cls, own = task_class(settings.task), own_settings(settings)
+    cls, own = task_class(settings.task), settled_own(settings)
     optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
     resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     return settings_hash(asked | resolved)
 
 
-def own_settings(settings: PretrainSettings) -> Settings:
+def settled_own(settings: PretrainSettings) -> Settings:
     """All settings of its task, defaults filled in."""
     cls = task_class(settings.task)
-    return parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    return parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
 
 
 def pretext_record(
@@ -232,7 +237,7 @@ def pretext_record(
         budget=budget,
         detail={
             "examples": score.examples,
-            SETTINGS: own_settings(settings).model_dump(mode="json"),
+            SETTINGS: settled_own(settings).model_dump(mode="json"),
         },
         versions=versions(),
     )

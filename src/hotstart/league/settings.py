@@ -15,7 +15,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.variants import write_variant
-from hotstart.pretext.registry import find
+from hotstart.pretext.registry import find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
@@ -111,7 +111,7 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
                 f"--on {kind} is measured by {', '.join(known)}; asked was "
                 f"{', '.join(asked.protocols)} (`scratch` comes with `finetune`)"
             )
-    taking_part = (*asked.tasks, *CONTROLS)
+    taking_part = dict.fromkeys(part for task in (*asked.tasks, *CONTROLS) for part in parts(task))
     for name in asked.task_settings:
         if name not in taking_part:
             raise UsageError(f"--set {name}.…: the tasks here are {', '.join(taking_part)}")

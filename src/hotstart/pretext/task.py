@@ -104,6 +104,13 @@ class Score:
     value: float
     trivial: float | None
     examples: int
+    others: tuple[Score, ...] = ()
+    """Of several tasks at once: those of all but the first."""
+
+    @property
+    def each(self) -> tuple[Score, ...]:
+        """One for each task: itself, then the others."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,8 @@ class PretextTask(nn.Module, ABC):
     """Encoder kinds that it can train."""
     uses_labels: ClassVar[bool] = False
     """True for the controls alone."""
+    own_order: ClassVar[bool] = False
+    """Whether `before_epoch` asks for an order; two such tasks cannot be trained at once."""
     max_steps: ClassVar[int | None] = None
     """Steps after which there is nothing more to do; None for all that learn."""
     metric: ClassVar[str] = "accuracy"
@@ -179,7 +188,10 @@ class PretextTask(nn.Module, ABC):
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """The headline metric over held-out `batches`: by default its mean, weighted by rows."""
+        """The headline metric over held-out `batches`: by default its mean, weighted by rows.
+
+        batches: the same ones each time they are gone through.
+        """
         total, rows, count = 0.0, 0, self.info.batch_size
         progress = Progress(self.info.total_steps, self.info.total_steps)
         player = next(iter(self.players()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hotstart.pretext.registry import TASKS
+from hotstart.pretext.registry import TASKS, parts
 from hotstart.report.charts import DASHES, MARKERS, TONES, Style
 from hotstart.report.standings import CONTROL_ROLES, Contender, Role
 
@@ -36,7 +36,7 @@ def group_of(who: Contender) -> Group:
     """The family of its task; of several tasks trained together, the one that they share."""
     if who.role in CONTROL_ROLES:
         return CONTROLS
-    found = {_group(part) for part in who.task.split("+")}
+    found = {_group(part) for part in parts(who.task)}
     return found.pop() if len(found) == 1 else SEVERAL
 
 
@@ -57,9 +57,9 @@ def _group(task: str) -> Group:
 
 
 def paper_of(who: Contender) -> str:
-    """The paper behind its task; empty for a third party's."""
-    entry = TASKS.get(who.task)
-    return entry.paper if entry is not None else ""
+    """The paper behind its task, or those behind its tasks; empty for a third party's."""
+    entries = [TASKS[part] for part in parts(who.task) if part in TASKS]
+    return "; ".join(dict.fromkeys(entry.paper for entry in entries))
 
 
 def styles_of(contenders: Sequence[Contender]) -> dict[Contender, Style]:

@@ -42,7 +42,8 @@ SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out 
 
 def is_fraction(metric: str) -> bool:
     """Whether values of `metric` are shares, to be shown in percent."""
-    return metric in FRACTIONS or metric.endswith(("_accuracy", "accuracy"))
+    bare = metric.rpartition(".")[2]
+    return bare in FRACTIONS or bare.endswith("accuracy")
 
 
 def unit(metric: str) -> str:
@@ -120,7 +121,10 @@ def heading(text: str) -> str:
 
 
 def metric_name(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
+    """`psnr_db` -> PSNR; `rotation.accuracy`, of several tasks at once -> accuracy of rotation."""
+    task, _, bare = name.rpartition(".")
+    told = METRICS.get(bare, bare.replace("_", " "))
+    return f"{told} of {task}" if task else told
 
 
 def data_name(typed: str) -> str:
