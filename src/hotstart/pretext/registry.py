@@ -37,6 +37,27 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Pathak 2016, arXiv:1604.07379",
     ),
+    "autoencoder": Entry(
+        "hotstart.pretext.generation.autoencoder:Autoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "Vincent 2008, Extracting and Composing Robust Features with Denoising Autoencoders",
+    ),
+    "masked_autoencoder": Entry(
+        "hotstart.pretext.generation.masked_autoencoder:MaskedAutoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "He 2022, arXiv:2111.06377",
+    ),
+    "super_resolution": Entry(
+        "hotstart.pretext.generation.super_resolution:SuperResolution",
+        "generation",
+        "generative",
+        ("image",),
+        "Ledig 2017, arXiv:1609.04802",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
