@@ -47,6 +47,14 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
     # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
     "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
+    # The same 0.94, and what 128 rectified unit inputs and weights of variance 1/144 add up to.
+    "autoencoder": (0.94 + 128 * 0.5 / 144, 0.45, {}),
+    # Pixels: 47/48 (of 48 values the unbiased deviation is 1) and a linear layer of unit inputs.
+    # Mean and deviation of a patch: half the second moment of its pixels, 0.94 again.
+    "masked_autoencoder": (47 / 48 + 1 / 3 + 0.94 / 2, 0.4, {}),
+    # What bicubic interpolation loses of noise of 18 grey levels, of which the view's own resizing
+    # leaves about half.
+    "super_resolution": ((18 / 255 / 0.225) ** 2 / 2, 0.03, {}),
     "rotation": (math.log(4), 0.35, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
@@ -59,7 +67,12 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
 # Tasks whose pseudo-label is drawn independently of the picture: view that carries it, its chance.
 INDEPENDENT = {"rotation": "image"}
 # The metric that says that 16 samples are known by heart, for those whose metric is no share.
-BY_HEART = {"inpainting": 22.0}
+BY_HEART = {
+    "inpainting": 22.0,
+    "autoencoder": 22.0,
+    "masked_autoencoder": 16.0,
+    "super_resolution": 1.0,  # dB above bicubic interpolation, which noise does not allow
+}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from hotstart.pretext.registry import task_class
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
-from hotstart.training.train import Material, fix_steps, make_fabric, train
+from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
 DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
@@ -113,6 +113,8 @@ def check_names(values: dict[str, Any]) -> None:
         if task != values["task"]:
             raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
         parse(cls.Settings, own, task)
+    if values.get("encoder"):
+        check_encoder(values["task"], values["encoder"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 

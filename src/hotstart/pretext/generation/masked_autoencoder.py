@@ -104,6 +104,9 @@ class MaskedAutoencoder(PretextTask):
         self.decoder = nn.Sequential(*blocks, nn.LayerNorm(width))
         self.pixels = nn.Linear(width, values)
         self.statistics = nn.Linear(width, 2) if settings.normalise else None
+        if self.statistics is not None:
+            nn.init.zeros_(self.statistics.weight)  # Before training it says the mean colour.
+            nn.init.zeros_(self.statistics.bias)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`image` (B, 3, S, S), `keep` int64 (B, K): the visible patches, in raster order."""
