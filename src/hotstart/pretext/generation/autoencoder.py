@@ -1,19 +1,17 @@
-"""Autoencoder: what did the picture look like, told from a few numbers, before noise fell on it?"""
+"""Autoencoder: the picture, through a bottleneck, back to the picture."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
 from hotstart.encoders import ConvDecoder, Encoder
-from hotstart.pretext.distributed import gather
-from hotstart.pretext.painting import mean_score, painted_panel
 from hotstart.pretext.reconstruction import psnr_db
 from hotstart.pretext.task import (
     Batch,
@@ -27,39 +25,36 @@ from hotstart.pretext.task import (
     Settings,
     Step,
     Views,
+    batch_rows,
     to_uint8,
 )
 
 SHOWN = 6
-WALK = (0.25, 0.5, 0.75)
-SMALLEST_MAP = 4  # Side in pixels from which the decoder doubles, at least.
+WALK = 7
+FIRST_PX = 4
 
 
 class AutoencoderSettings(Settings):
     """Settings of `autoencoder`."""
 
-    noise: Literal["masking", "gaussian"] = "masking"
-    """`masking` removes pixels, `gaussian` adds to each value."""
-    strength: float = Field(default=0.25, ge=0, lt=1)
-    """Share of the pixels that are removed, or the deviation of what is added, in units of the full
-    range: the difficulty. 0 is a plain autoencoder."""
+    masking: float = Field(default=0.25, ge=0, lt=1)
+    """Share of the pixels that are replaced by the mean colour; 0: none."""
+    gaussian: float = Field(default=0.0, ge=0, le=1)
+    """Deviation of noise added to every value, which lie in 0..1."""
     width: int = Field(default=32, ge=1)
-    """Channels of the decoder's last hidden layer, at half size."""
+    """Channels of the decoder's last hidden layer."""
     view: ViewSettings = ViewSettings(crop_scale=(0.4, 1.0), jitter=0.0, grey=0.0, blur=0.0)
 
 
 class Autoencoder(PretextTask):
-    """Squeeze a picture with noise through a few numbers, and unfold the clean picture from them.
+    """Give back the picture, undisturbed, from the few numbers of its features.
 
-    Vincent 2008 (denoising autoencoder), section 2.3: y = f(x with noise), z = g(y), squared error
-    of z and the clean x. The latent y is the encoder's features h, nothing else reaches the
-    decoder: a linear layer spreads h over a small map, transposed convolutions unfold it.
+    Vincent 2008 ("Extracting and composing robust features with denoising autoencoders"): input
+    with masking noise, squared error against the clean picture (eq. 4-5). The bottleneck is the
+    encoder's h itself: all that the decoder knows of the picture are its D numbers.
 
-    Deviations: deep convolutional encoder and decoder trained at once, without tied weights, where
-    the paper stacks layer upon layer; a pixel is removed from all three channels, with the given
-    chance where the paper removes a fixed number, and becomes the mean colour, which is the
-    encoder's zero; the squared error that the paper uses for real values, in normalised units;
-    AdamW.
+    Deviations: a convolutional encoder and decoder; errors in units of the encoder's normalised
+    pixels; noise falls on whole pixels (all three channels); AdamW.
     """
 
     metric: ClassVar[str] = "psnr_db"
@@ -69,124 +64,121 @@ class Autoencoder(PretextTask):
     )
     batch_size: ClassVar[int] = 64
     settings: AutoencoderSettings
-    mean_image: Tensor
 
     def __init__(self, encoder: Encoder, settings: AutoencoderSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        doublings = 1
-        while info.size >= SMALLEST_MAP * 2 ** (doublings + 1):
-            doublings += 1
-        side, channels = -(-info.size // 2**doublings), settings.width * 2 ** (doublings - 1)
+        doublings = max(math.ceil(math.log2(info.size / FIRST_PX)), 1)
+        first = settings.width * 2 ** (doublings - 1)
         self.decoder = nn.Sequential(
-            nn.Linear(encoder.dim, channels * side**2, bias=False),
-            nn.Unflatten(1, (channels, side, side)),
-            nn.BatchNorm2d(channels),
+            nn.Linear(encoder.dim, first * FIRST_PX**2, bias=False),
+            nn.Unflatten(1, (first, FIRST_PX, FIRST_PX)),
+            nn.BatchNorm2d(first),
             nn.ReLU(inplace=True),
-            ConvDecoder(channels, doublings=doublings, width=settings.width),
+            ConvDecoder(first, doublings=doublings, width=settings.width),
         )
-        grey = encoder.mean[0].expand(3, info.size, info.size).clone()
-        self.register_buffer("mean_image", grey)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`noised` and `whole`, (B, 3, S, S) each."""
+        """`whole` and `noised` (B, 3, S, S) in 0..1."""
         whole = random_view(batch["image"], self.settings.view, self.info.size, rng)
-        return self._noised(whole, rng)
+        return {"noised": self._noised(whole, rng), "whole": whole}
 
-    def _noised(self, whole: Tensor, rng: Draws) -> Views:
-        size, strength, draws = self.info.size, self.settings.strength, rng.named("noise")
-        if self.settings.noise == "masking":
-            removed = draws.uniform(0, 1, 1, size, size).to(whole.device) < strength
-            noised = torch.where(removed, self.encoder.mean.to(whole), whole)
-        else:
-            added = draws.normal(3, size, size).to(whole.device) * strength
-            noised = (whole + added).clamp(0, 1)
-        noised = noised.contiguous(memory_format=torch.channels_last)
-        return {"noised": noised, "whole": whole}
+    def _noised(self, whole: Tensor, rng: Draws) -> Tensor:
+        noised, side = whole, whole.shape[-1]
+        if self.settings.masking > 0:
+            drawn = rng.named("masking").uniform(0, 1, 1, side, side).to(whole.device)
+            noised = torch.where(drawn < self.settings.masking, self.encoder.mean, noised)
+        if self.settings.gaussian > 0:
+            drawn = rng.named("gaussian").normal(3, side, side).to(whole.device)
+            noised = (noised + self.settings.gaussian * drawn).clamp(0, 1)
+        return noised.contiguous(memory_format=torch.channels_last)
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """Mean squared error in the encoder's normalised units."""
-        whole = views["whole"]
-        unfolded = self._decode(self.encoder(views["noised"]))
-        loss = F.mse_loss(unfolded, self.encoder.normalise(whole))
-        psnr = psnr_db(self._picture(unfolded.detach()), whole).mean()
-        return Step(loss, {"psnr_db": psnr}, {"mean": whole.mean(0)})
+        """Mean squared error against the clean picture."""
+        truth = self.encoder.normalise(views["whole"])
+        said = self._decoded(self.encoder(views["noised"]))
+        psnr = self._psnr_db(self._picture(said.detach()), views["whole"]).mean()
+        return Step((said - truth).square().mean(), {"psnr_db": psnr})
 
-    @torch.no_grad()
-    def after_step(self, step: Step, progress: Progress) -> None:
-        """The trivial answer, the mean image, is the mean of all views so far."""
-        mean = gather(step.carry["mean"][None]).mean(0)
-        self.mean_image.lerp_(mean, 1 / (progress.step + 1))
+    def _decoded(self, h: Tensor) -> Tensor:
+        """Features (B, D) -> a picture in the encoder's normalised units."""
+        picture: Tensor = self.decoder(h)
+        if picture.shape[-1] != self.info.size:
+            picture = nn.functional.interpolate(picture, size=self.info.size, mode="bilinear")
+        return picture
 
-    def _decode(self, h: Tensor) -> Tensor:
-        """Features (B, D) -> pictures in the encoder's normalised units, (B, 3, S, S)."""
-        unfolded: Tensor = self.decoder(h)
-        if unfolded.shape[-1] != self.info.size:
-            unfolded = F.interpolate(unfolded, size=self.info.size, mode="bilinear")
-        return unfolded
+    def _picture(self, said: Tensor) -> Tensor:
+        return (said * self.encoder.std + self.encoder.mean).clamp(0, 1)
 
-    def _picture(self, unfolded: Tensor) -> Tensor:
-        """From the encoder's units to 0..1."""
-        return (unfolded * self.encoder.std + self.encoder.mean).clamp(0, 1)
-
-    def _reconstructed(self, images: Tensor) -> Tensor:
-        return self._picture(self._decode(self.encoder(images)))
-
-    def _ask(self, batch: Batch, rng: Draws) -> Views:
-        """Whole pictures, uncropped, with noise."""
-        return self._noised(centre_view(batch["image"], self.info.size), rng)
+    @staticmethod
+    def _psnr_db(made: Tensor, whole: Tensor) -> Tensor:
+        return psnr_db(made, whole, torch.ones_like(whole[:, :1], dtype=torch.bool))
 
     @torch.no_grad()
     def generate(self, batch: Batch, rng: Draws) -> Tensor:
-        """Each picture, without noise, as it comes back from its h."""
-        return self._reconstructed(centre_view(batch["image"], self.info.size))
+        """Each picture as it comes out of the bottleneck, from an undisturbed input."""
+        return self._picture(self._decoded(self.encoder(self._whole(batch))))
+
+    def _whole(self, batch: Batch) -> Tensor:
+        return centre_view(batch["image"], self.info.size)
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """Mean PSNR of the whole picture, beside that of the mean image of the training views."""
+        """Mean PSNR from disturbed whole pictures, beside that of the mean picture of each batch.
 
-        def measure(batch: Batch, rng: Draws) -> tuple[Tensor, Tensor]:
-            views = self._ask(batch, rng)
-            whole = views["whole"]
-            answer = psnr_db(self._reconstructed(views["noised"]), whole)
-            return answer, psnr_db(self.mean_image, whole)
-
-        return mean_score(self.metric, batches, rng, measure)
+        The mean of the very pictures that are asked is the best that one picture for all can be.
+        """
+        value, trivial, rows = 0.0, 0.0, 0
+        for i, batch in enumerate(batches):
+            count = batch_rows(batch)
+            whole = self._whole(batch)
+            said = self._decoded(self.encoder(self._noised(whole, rng.batch(i, count))))
+            value += float(self._psnr_db(self._picture(said), whole).sum())
+            trivial += float(self._psnr_db(whole.mean(0, keepdim=True), whole).sum())
+            rows += count
+        return Score(self.metric, value / max(rows, 1), trivial / max(rows, 1), rows)
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
-        """What goes in, what comes back; and the way between two pictures' h."""
+        """Disturbed pictures, what the network made of them, the truth; and walks through h."""
         count = min(SHOWN, len(batch["image"]))
-        shown: Batch = {"image": batch["image"].select(range(count))}
-        views = self._ask(shown, rng.batch(0, count))
-        noised, whole = views["noised"], views["whole"]
-        columns, scores = {"with noise": noised}, {}
-        caption = f"All that is kept of a picture are {self.encoder.dim} numbers, its features h"
+        whole = self._whole({"image": batch["image"].select(range(count))})
+        noised = self._noised(whole, rng.batch(0, count))
+        columns, pictures = ["disturbed", "truth"], [noised, whole]
+        texts = [["", ""]] * count
+        caption = f"The picture through {self.encoder.dim} numbers and back"
         if answers:
-            answer = {
-                "mean image": self.mean_image.expand_as(whole),
-                "network": self._reconstructed(noised),
-            }
-            columns |= answer
-            scores = {name: psnr_db(pictures, whole) for name, pictures in answer.items()}
-            caption += "; PSNR of what comes back from them, higher is better"
-        columns["truth"] = whole
-        title = "What did the picture look like?"
-        panels = [painted_panel("autoencoder", title, f"{caption}.", columns, scores)]
-        return [*panels, self._walk(whole)] if answers and count > 1 else panels
+            made = self._picture(self._decoded(self.encoder(noised)))
+            columns.insert(1, "network")
+            pictures.insert(1, made)
+            texts = [["", f"{db:.1f} dB", ""] for db in self._psnr_db(made, whole).tolist()]
+            caption += "; PSNR against the truth, higher is better"
+        shown = [
+            Panel(
+                "autoencoder",
+                "What was the picture?",
+                f"{caption}.",
+                columns,
+                list(zip(*map(to_uint8, pictures), strict=True)),
+                texts,
+                "prediction" if answers else "views",
+            )
+        ]
+        return [*shown, self._walk(whole)] if answers and count > 1 else shown
 
     def _walk(self, whole: Tensor) -> Panel:
-        """Straight lines in the space of h from each picture to the next one."""
+        """Straight lines through h from each picture to the next one."""
         h = self.encoder(whole)
-        target = h.roll(-1, 0)
-        ways = [self._picture(self._decode(torch.lerp(h, target, t))) for t in (0, *WALK, 1)]
-        pictures = [whole, *ways, whole.roll(-1, 0)]
+        steps = torch.linspace(0, 1, WALK, device=h.device)
+        rows = []
+        for start, end in zip(h, h.roll(-1, 0), strict=True):
+            between = torch.lerp(start.expand(WALK, -1), end.expand(WALK, -1), steps[:, None])
+            rows.append(to_uint8(self._picture(self._decoded(between))))
         return Panel(
             "autoencoder-walk",
-            "From one picture to another",
-            "What the decoder makes of features h on the straight line between those of two "
-            "pictures.",
-            ("picture", "its h", *(f"{t:.0%} of the way" for t in WALK), "the other's h", "other"),
-            list(zip(*map(to_uint8, pictures), strict=True)),
-            [[""] * len(pictures)] * len(whole),
+            "On the way from one picture to the next",
+            "Decoded from features that lie evenly between those of two pictures.",
+            [f"{share:.0%}" for share in steps.tolist()],
+            rows,
+            [[""] * WALK] * len(rows),
             "prediction",
         )
