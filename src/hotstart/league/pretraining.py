@@ -23,7 +23,7 @@ from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
-from hotstart.training.train import Material, fix_steps, make_fabric, train
+from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
 DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
@@ -116,6 +116,8 @@ def check_names(values: dict[str, Any]) -> None:
     for task in values["task_settings"]:
         check_asked(task, values["task"])
     parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
+    if values.get("encoder"):
+        check_encoder(values["task"], values["encoder"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 

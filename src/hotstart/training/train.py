@@ -44,15 +44,20 @@ class Outcome:
     peak_memory_bytes: int
 
 
+def check_encoder(task: str, encoder: str) -> None:
+    """Raise UsageError where `task` cannot train `encoder`."""
+    accepted, kind = task_class(task).accepts, encoder_kind(encoder)
+    if kind not in accepted:
+        raise UsageError(
+            f"{task} trains a {' or a '.join(sorted(accepted))}, got --encoder {encoder!r}, "
+            f"a {kind}; without --encoder it takes one that fits"
+        )
+
+
 def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
     """A freshly initialised task; the same weights for the same settings."""
+    check_encoder(settings.task, settings.encoder)
     cls = task_class(settings.task)
-    kind = encoder_kind(settings.encoder)
-    if kind not in cls.accepts:
-        raise UsageError(
-            f"{settings.task} trains encoders of kind {sorted(cls.accepts)}, "
-            f"got {settings.encoder!r}, a {kind}"
-        )
     own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
     spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
     info = Info(
@@ -252,6 +257,7 @@ __all__ = [
     "Material",
     "Outcome",
     "build_task",
+    "check_encoder",
     "counted_steps",
     "fix_steps",
     "make_fabric",
