@@ -9,7 +9,7 @@ from hotstart.encoders.build import (
 )
 from hotstart.encoders.encoder import Encoder, EncoderSpec
 from hotstart.encoders.heads import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, mlp
-from hotstart.encoders.teacher import Teacher, ema_schedule
+from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 
 __all__ = [
     "ChannelWiseLinear",
@@ -19,6 +19,7 @@ __all__ = [
     "EncoderSpec",
     "Teacher",
     "build_encoder",
+    "decay_for",
     "ema_schedule",
     "encoder_kind",
     "load_encoder",
