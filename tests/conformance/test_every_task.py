@@ -45,6 +45,11 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
     **{("overfit", name): BALANCED for name in COMPOSITES},
 }
 ROWS = 16
+SAME = {
+    **{"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
+    **dict.fromkeys(("flip", "jitter", "grey", "blur"), 0.0),
+}
+"""Settings of a view that changes nothing."""
 # Loss at initialisation for ROWS pictures and two classes, how near it must be, and the settings
 # under which theory says so.
 THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
@@ -63,6 +68,18 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "geometric_transform": (0.5, 0.25, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
+    # Untrained, a view and its key have a cosine near 1 and keys that fill the queue one near 0:
+    # the keys of a batch, 2 * ROWS, are the least that a queue has.
+    "moco": (math.log(2 * ROWS + math.e) - 1, 0.3, {"temperature": 1.0}),
+    # A prediction and a projection have nothing to do with each other.
+    "simsiam": (0.0, 0.3, {}),
+    # Views that are the same: no dimension differs, and what is left is not weighed.
+    "barlow_twins": (0.0, 1e-3, {"view": SAME, "redundancy": 0.0}),
+    # Views that are the same, and the deviation of a linear layer's outputs behind BatchNorm and
+    # ReLU at PyTorch's initialisation, sqrt(Var(relu) / 3) = 0.337: the hinge alone.
+    "vicreg": (25 * (1 - 0.337), 0.7, {"view": SAME, "covariance": 0.0}),
+    # The negative is the next one that is farther than the positive.
+    "triplet": (1.0, 0.3, {"margin": 1.0}),
     # Two regressions, of directions that have nothing to do with each other.
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),

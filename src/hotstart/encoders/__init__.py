@@ -15,7 +15,7 @@ from hotstart.encoders.heads import (
     PyramidDecoder,
     mlp,
 )
-from hotstart.encoders.teacher import Teacher, ema_schedule
+from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 
 __all__ = [
     "ChannelWiseLinear",
@@ -26,6 +26,7 @@ __all__ = [
     "PyramidDecoder",
     "Teacher",
     "build_encoder",
+    "decay_for",
     "ema_schedule",
     "encoder_kind",
     "load_encoder",
