@@ -34,7 +34,8 @@ def effective_rank(vectors: Tensor) -> Tensor:
     singular = torch.linalg.svdvals(vectors - vectors.mean(0))
     shares = singular / singular.sum().clamp_min(1e-12)
     entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
-    return entropy.exp()
+    rank: Tensor = entropy.exp()
+    return rank
 
 
 def projection_health(projections: Tensor) -> dict[str, Tensor]:
