@@ -56,11 +56,13 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
     # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
     "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
-    # The second moment of normalised pixels, and what an untrained decoder paints.
-    "autoencoder": (0.94 + 0.7, 0.4, {}),
-    "masked_autoencoder": (0.94 + 0.3, 0.5, {}),
-    # What bicubic interpolation leaves of the fixtures' noise, and what the decoder adds to it.
-    "super_resolution": (0.3, 0.3, {}),
+    # The same second moment, and what an untrained last layer makes of its inputs: 128 rectified
+    # ones (half a unit each) with weights of variance 1/144, or those of a LayerNorm, 1/3.
+    "autoencoder": (0.94 + 128 * 0.5 / 144, 0.45, {}),
+    "masked_autoencoder": (0.94 + 1 / 3, 0.4, {}),
+    # The detail that bicubic interpolation loses: noise of 18 grey levels, of which the view's own
+    # resizing leaves about half; and a last layer of 288 rectified inputs.
+    "super_resolution": ((18 / 255 / 0.225) ** 2 / 2 + 0.5 / 3, 0.15, {}),
     "rotation": (math.log(4), 0.35, {}),
     "jigsaw": (math.log(100), 0.4, {}),
     "relative_position": (math.log(8), 0.3, {}),
