@@ -33,7 +33,7 @@ def effective_rank(vectors: Tensor) -> Tensor:
     vectors = vectors.detach()
     singular = torch.linalg.svdvals(vectors - vectors.mean(0))
     shares = singular / singular.sum().clamp_min(1e-12)
-    entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
+    entropy: Tensor = -(shares * shares.clamp_min(1e-12).log()).sum()
     return entropy.exp()
 
 
