@@ -33,9 +33,8 @@ def effective_rank(vectors: Tensor) -> Tensor:
     vectors = vectors.detach()
     singular = torch.linalg.svdvals(vectors - vectors.mean(0))
     shares = singular / singular.sum().clamp_min(1e-12)
-    entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
-    rank: Tensor = entropy.exp()
-    return rank
+    entropy: Tensor = -(shares * shares.clamp_min(1e-12).log()).sum()
+    return entropy.exp()
 
 
 def projection_health(projections: Tensor) -> dict[str, Tensor]:
