@@ -8,15 +8,24 @@ from hotstart.encoders.build import (
     save_encoder,
 )
 from hotstart.encoders.encoder import Encoder, EncoderSpec
-from hotstart.encoders.heads import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, mlp
+from hotstart.encoders.heads import (
+    ChannelWiseLinear,
+    ConvDecoder,
+    ConvDiscriminator,
+    ConvGenerator,
+    JointDiscriminator,
+    mlp,
+)
 from hotstart.encoders.teacher import Teacher, ema_schedule
 
 __all__ = [
     "ChannelWiseLinear",
     "ConvDecoder",
     "ConvDiscriminator",
+    "ConvGenerator",
     "Encoder",
     "EncoderSpec",
+    "JointDiscriminator",
     "Teacher",
     "build_encoder",
     "ema_schedule",
