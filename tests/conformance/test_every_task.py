@@ -36,7 +36,10 @@ from tests.conformance.material import (
 )
 
 NO_LEARNING = "the control at random has no weights that learn"
+NO_OPTIMUM = "what one player gains the other loses: no loss falls; its own tests see it learn"
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
+    ("overfit", "gan"): NO_OPTIMUM,
+    ("overfit", "bigan"): NO_OPTIMUM,
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
 }
@@ -47,6 +50,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
     # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
     "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
+    # A discriminator that knows nothing: ln 2 for each kind of picture that a player asks about.
+    "gan": (3 * math.log(2), 0.2, {}),
+    "bigan": (4 * math.log(2), 0.2, {}),
     "rotation": (math.log(4), 0.35, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),

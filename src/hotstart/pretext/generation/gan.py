@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -24,6 +24,8 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
+    made_norm: Literal["own", "real"] = "real"
+    """By whose statistics BatchNorm normalises made pictures."""
     generator: OptimiserSettings = OptimiserSettings(
         name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
     )
@@ -79,8 +81,13 @@ class Gan(FromNoise):
         seen = self.augmented(pictures, views, which)
         if which == "real":
             h = self.encoder(seen)
-        else:
+        elif self.settings.made_norm == "own":
             with statistics_kept(self.encoder):
                 h = self.encoder(seen)
+        else:
+            training = self.encoder.training
+            self.encoder.eval()
+            h = self.encoder(seen)
+            self.encoder.train(training)
         logits: Tensor = self.judge(h)
         return logits.squeeze(1)
