@@ -24,7 +24,7 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
-    made_norm: Literal["own", "real"] = "real"
+    made_norm: Literal["own", "real"] = "own"
     """By whose statistics BatchNorm normalises made pictures."""
     generator: OptimiserSettings = OptimiserSettings(
         name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
