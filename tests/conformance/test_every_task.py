@@ -39,7 +39,10 @@ from tests.conformance.material import (
 COMPOSITES = ("rotation+simclr", "inpainting+deep_cluster")
 BALANCED = "each loss is divided by its running mean, so that their sum stays near their number"
 NO_LEARNING = "the control at random has no weights that learn"
+NO_OPTIMUM = "what one player gains the other loses: no loss falls; its own tests see it learn"
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
+    ("overfit", "gan"): NO_OPTIMUM,
+    ("overfit", "bigan"): NO_OPTIMUM,
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
     **{("overfit", name): BALANCED for name in COMPOSITES},
@@ -65,6 +68,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # The detail that bicubic interpolation loses: noise of 18 grey levels, of which the view's own
     # resizing leaves about half; and a last layer of 288 rectified inputs.
     "super_resolution": ((18 / 255 / 0.225) ** 2 / 2 + 0.5 / 3, 0.15, {}),
+    # A discriminator that knows nothing: ln 2 for each kind of picture that a player asks about.
+    "gan": (3 * math.log(2), 0.2, {}),
+    "bigan": (4 * math.log(2), 0.2, {}),
     "rotation": (math.log(4), 0.35, {}),
     "jigsaw": (math.log(100), 0.4, {}),
     "relative_position": (math.log(8), 0.3, {}),

@@ -65,6 +65,20 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Ledig 2017 (SRGAN), arXiv:1609.04802",
     ),
+    "gan": Entry(
+        "hotstart.pretext.generation.gan:Gan",
+        "generation",
+        "generative",
+        ("image",),
+        "Goodfellow 2014, arXiv:1406.2661; Radford 2016, arXiv:1511.06434",
+    ),
+    "bigan": Entry(
+        "hotstart.pretext.generation.bigan:Bigan",
+        "generation",
+        "generative",
+        ("image",),
+        "Donahue 2017, arXiv:1605.09782",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
