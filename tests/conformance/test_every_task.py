@@ -38,10 +38,12 @@ from tests.conformance.material import (
 # Several tasks at once, checked like one.
 COMPOSITES = ("rotation+simclr", "inpainting+deep_cluster")
 BALANCED = "each loss is divided by its running mean, so that their sum stays near their number"
+FITTED = "fitted before training, without a gradient"
 NO_LEARNING = "the control at random has no weights that learn"
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
+    **{(check, name): FITTED for check in ("gradient", "overfit") for name in ("pca", "kmeans")},
     **{("overfit", name): BALANCED for name in COMPOSITES},
 }
 ROWS = 16
@@ -67,6 +69,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "random": (0.0, 0.0, {}),
+    "pca": (0.0, 0.0, {}),
+    "kmeans": (0.0, 0.0, {}),
+    "weakly_supervised": (math.log(2), 0.4, {}),
     "supervised": (math.log(2), 0.4, {}),
     # Balanced losses are 1 each; 2 ln 2 for the adversary.
     "rotation+simclr": (2.0, 1e-5, {}),

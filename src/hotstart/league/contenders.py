@@ -11,7 +11,7 @@ from hotstart.errors import DataError, HotstartError
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
-from hotstart.pretext.registry import parts
+from hotstart.pretext.registry import find, parts
 from hotstart.training.train import counted_steps
 
 
@@ -58,10 +58,13 @@ def contenders(
 
     for task in asked.tasks:
         if task not in CONTROLS:
-            enter(task, asked.encoder, _safe(task, taken={*found, *problems, *CONTROLS}))
+            # A task that can fill one encoder alone brings it, whatever the others learn.
+            encoder = None if find(task).encoder else asked.encoder
+            enter(task, encoder, _safe(task, taken={*found, *problems, *CONTROLS}))
     if problems and not found:
         raise DataError("no task can be run: " + "; ".join(problems.values()))
-    encoders = list(dict.fromkeys(one.settings.encoder for one in found.values()))
+    free = [one.settings for one in found.values() if not find(one.settings.task).encoder]
+    encoders = list(dict.fromkeys(settings.encoder for settings in free))
     controls = [c for c in CONTROLS if c != "supervised" or "label" in dataset.keys]
     for i, encoder in enumerate(encoders or [asked.encoder]):
         for control in controls:
@@ -101,7 +104,8 @@ def _values(asked: LeagueSettings, task: str, encoder: str | None) -> dict[str, 
 
 
 def _rank(task: str) -> int:
-    return {"random": 0, "supervised": 2}.get(task, 1)
+    floor = {"random": 0, "pca": 1, "kmeans": 2}
+    return {**floor, "weakly_supervised": 4, "supervised": 5}.get(task, 3)
 
 
 def _safe(task: str, taken: set[str]) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hotstart.league.records import Record
+from hotstart.pretext.registry import TASKS
 from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.runs import Run
 
-Role = Literal["task", "random", "scratch", "supervised"]
-CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised"})
+Role = Literal["task", "random", "scratch", "supervised", "control"]
+"""`control`: one that is there only when it was asked for, told by its task."""
+CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised", "control"})
 Twin = tuple[str, Any, Any]
 """Encoder, picture size, stem: the same network, whatever was learnt."""
 
@@ -160,7 +162,9 @@ def _contender(run: Run, task: str, encoder: str | None, timed: Timed) -> Conten
     twin = (name, told.get("size") if same else None, told.get("stem") if same else None)
     if task == "random":
         return Contender("random", task, twin)
-    role: Role = "supervised" if task == "supervised" else "task"
+    role: Role = "task"
+    if task in TASKS and TASKS[task].family == "control":
+        role = "supervised" if task == "supervised" else "control"
     if task != run.task:
         return Contender(role, task, twin)
     plan = _plan(run)

@@ -18,7 +18,7 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
 from hotstart.errors import UsageError
-from hotstart.pretext.registry import own_settings, task_class
+from hotstart.pretext.registry import find, own_settings, task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
@@ -47,12 +47,7 @@ class Outcome:
 def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
     """A freshly initialised task; the same weights for the same settings."""
     cls = task_class(settings.task)
-    kind = encoder_kind(settings.encoder)
-    if kind not in cls.accepts:
-        raise UsageError(
-            f"{settings.task} trains encoders of kind {sorted(cls.accepts)}, "
-            f"got {settings.encoder!r}, a {kind}"
-        )
+    check_encoder(settings.task, settings.encoder)
     own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
     spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
     info = Info(
@@ -61,6 +56,7 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
         batch_size=settings.batch_size,
         total_steps=total_steps,
         classes=len(material.dataset.classes),
+        class_names=tuple(material.dataset.classes),
     )
     encoder = build_encoder(spec, settings.seed)
     with torch.random.fork_rng(devices=[]):
@@ -70,6 +66,17 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
     if changes:
         task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
     return task
+
+
+def check_encoder(task: str, encoder: str) -> None:
+    """Raise UsageError unless `task` can train an encoder of this name."""
+    accepts, kind = task_class(task).accepts, encoder_kind(encoder)
+    if kind not in accepts:
+        only = find(task).encoder
+        raise UsageError(
+            f"{task} trains encoders of kind {', '.join(sorted(accepts))}"
+            f"{f', which is {only}' if only else ''}; got {encoder!r}, which is {kind}"
+        )
 
 
 def make_fabric(settings: PretrainSettings) -> Fabric:
