@@ -38,6 +38,7 @@ from tests.conformance.material import (
 # Several tasks at once, checked like one.
 COMPOSITES = ("rotation+simclr", "inpainting+deep_cluster")
 BALANCED = "each loss is divided by its running mean, so that their sum stays near their number"
+FITTED = "fitted before training, without a gradient"
 NO_LEARNING = "the control at random has no weights that learn"
 NO_OPTIMUM = "what one player gains the other loses: no loss falls; its own tests see it learn"
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
@@ -45,6 +46,7 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
     ("overfit", "bigan"): NO_OPTIMUM,
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
+    **{(check, name): FITTED for check in ("gradient", "overfit") for name in ("pca", "kmeans")},
     **{("overfit", name): BALANCED for name in COMPOSITES},
     ("overfit", "moco"): "the loss rises while keys drive the random vectors out of the queue; "
     "tests/pretext/test_moco.py lets it overfit from there",
@@ -94,6 +96,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "random": (0.0, 0.0, {}),
+    "pca": (0.0, 0.0, {}),
+    "kmeans": (0.0, 0.0, {}),
+    "weakly_supervised": (math.log(2), 0.4, {}),
     "supervised": (math.log(2), 0.4, {}),
     # Balanced losses are 1 each; 2 ln 2 for the adversary.
     "rotation+simclr": (2.0, 1e-5, {}),

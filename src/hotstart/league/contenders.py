@@ -13,7 +13,7 @@ from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
 from hotstart.league.variants import changed, full_name, value_in, write_variant
-from hotstart.pretext.registry import parts, task_class
+from hotstart.pretext.registry import find, parts, task_class
 from hotstart.training.train import counted_steps
 
 LONGEST = 100
@@ -72,14 +72,17 @@ def contenders(
 
     for task in asked.tasks:
         if task not in CONTROLS:
+            # A task that can fill one encoder alone brings it, whatever the others learn.
+            encoder = None if find(task).encoder else asked.encoder
             name = _safe(task, taken={*found, *problems, *CONTROLS})
-            enter(task, asked.encoder, name)
+            enter(task, encoder, name)
             for one in variants(asked, task):
                 taken = {*found, *problems}
-                enter(task, asked.encoder, _numbered(f"{name}-{_file(one.name)}", taken), one)
+                enter(task, encoder, _numbered(f"{name}-{_file(one.name)}", taken), one)
     if problems and not found:
         raise DataError("no task can be run: " + "; ".join(problems.values()))
-    encoders = list(dict.fromkeys(one.settings.encoder for one in found.values()))
+    free = [one.settings for one in found.values() if not find(one.settings.task).encoder]
+    encoders = list(dict.fromkeys(settings.encoder for settings in free))
     controls = [c for c in CONTROLS if c != "supervised" or "label" in dataset.keys]
     for i, encoder in enumerate(encoders or [asked.encoder]):
         for control in controls:
@@ -160,7 +163,8 @@ def _values(
 
 
 def _rank(task: str) -> int:
-    return {"random": 0, "supervised": 2}.get(task, 1)
+    floor = {"random": 0, "pca": 1, "kmeans": 2}
+    return {**floor, "weakly_supervised": 4, "supervised": 5}.get(task, 3)
 
 
 def _safe(task: str, taken: set[str]) -> str:

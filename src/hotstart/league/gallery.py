@@ -22,10 +22,10 @@ from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import HotstartError
 from hotstart.league.asked import Asked
 from hotstart.league.map import Drawn, draw_maps
-from hotstart.league.pretraining import DEFAULT_VIT
+from hotstart.league.pretraining import default_encoder
 from hotstart.league.rebuild import rebuild_task, trained_on
 from hotstart.league.records import Record
-from hotstart.league.subject import DEFAULT_ENCODER, pretext_records_of
+from hotstart.league.subject import pretext_records_of
 from hotstart.pretext.panels import SHOWN, neighbour_panel
 from hotstart.pretext.registry import parts, task_class
 from hotstart.pretext.task import Panel, PretextTask, to_uint8
@@ -158,7 +158,7 @@ def _untrained(
     """Question and pseudo-label alone."""
     cls = task_class(name)
     dataset.require(cls.needs)
-    encoder = DEFAULT_ENCODER if "cnn" in cls.accepts else DEFAULT_VIT
+    encoder = default_encoder(name)
     settings = PretrainSettings(
         data=dataset.name,
         task=name,

@@ -11,14 +11,14 @@ import numpy as np
 
 from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
-from hotstart.encoders import encoder_kind, load_encoder, resolve_spec
+from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
 from hotstart.league.variants import SETTINGS
 from hotstart.league.versions import versions
-from hotstart.pretext.registry import own_settings, parts, task_class
+from hotstart.pretext.registry import find, own_settings, parts, task_class
 from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
@@ -97,9 +97,8 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
 def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     """Fill in every default that depends on task or pictures."""
     cls = task_class(values["task"])
-    accepted = cls.accepts
-    name = values.get("encoder") or (DEFAULT_ENCODER if "cnn" in accepted else DEFAULT_VIT)
-    encoder_kind(name)
+    name = values.get("encoder") or default_encoder(values["task"])
+    check_encoder(values["task"], name)
     size = dataset.size
     stem = resolve_spec(name, size, values.get("stem") or "auto").stem
     train = material_of(values["task"], dataset).train
@@ -108,6 +107,12 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     batch -= batch % processes
     settled = {**values, "encoder": name, "size": size, "stem": stem, "batch_size": batch}
     return parse(PretrainSettings, settled, "settings")
+
+
+def default_encoder(task: str) -> str:
+    """The only one that it can fill, or a small CNN, or a small ViT."""
+    default = DEFAULT_ENCODER if "cnn" in task_class(task).accepts else DEFAULT_VIT
+    return find(task).encoder or default
 
 
 def check_names(values: dict[str, Any]) -> None:

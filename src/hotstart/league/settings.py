@@ -15,7 +15,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.variants import write_variant
-from hotstart.pretext.registry import find, parts
+from hotstart.pretext.registry import TASKS, find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
@@ -35,8 +35,13 @@ class Downstream:
     """Those whose control is the same training from random weights, `scratch`."""
 
     def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too."""
+        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
+
+        One whose encoder has no weights that learn is measured frozen alone.
+        """
         frozen = tuple(p for p in asked if p in self.frozen)
+        if task in TASKS and TASKS[task].encoder:
+            return frozen
         trained = tuple(p for p in asked if p in self.trained)
         if task == "random":
             return (*frozen, "scratch") if trained else frozen

@@ -12,6 +12,7 @@ import torch
 from pydantic import create_model
 from torch import Tensor, nn
 
+from hotstart.data import Subset
 from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
@@ -87,7 +88,7 @@ class Composite(PretextTask):
         """Of the first task, whose metric is the headline."""
         return next(iter(self.named_parts.values())).trivial(rows)
 
-    def prepare(self, dataset: Any, cache: Path, rng: Draws) -> None:
+    def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
         """Each task prepares itself."""
         for name, part in self.named_parts.items():
             part.prepare(dataset, cache, rng.named(name))

@@ -34,6 +34,8 @@ class Entry:
     needs: tuple[str, ...]
     """Sample keys that it reads."""
     paper: str
+    encoder: str = ""
+    """The only encoder that it can fill; empty for the many that leave the choice."""
 
 
 TASKS: dict[str, Entry] = {
@@ -169,6 +171,29 @@ TASKS: dict[str, Entry] = {
         "control",
         ("image",),
         "He 2015 initialisation, arXiv:1502.01852",
+    ),
+    "pca": Entry(
+        "hotstart.pretext.unsupervised:Pca",
+        "control",
+        "control",
+        ("image",),
+        "Turk & Pentland 1991, doi:10.1162/jocn.1991.3.1.71",
+        encoder="pixel_components",
+    ),
+    "kmeans": Entry(
+        "hotstart.pretext.unsupervised:Kmeans",
+        "control",
+        "control",
+        ("image",),
+        "Coates 2011, An Analysis of Single-Layer Networks, AISTATS",
+        encoder="patch_centroids",
+    ),
+    "weakly_supervised": Entry(
+        "hotstart.pretext.weak_labels:WeaklySupervised",
+        "control",
+        "control",
+        ("image", "label", "index"),
+        "Zhou 2018, doi:10.1093/nsr/nwx106",
     ),
     "supervised": Entry(
         "hotstart.pretext.controls:Supervised",

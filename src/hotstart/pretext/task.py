@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.config import Settings
+from hotstart.data import Subset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, Pictures, Spec
 from hotstart.encoders import Encoder
@@ -49,6 +50,8 @@ class Info:
     total_steps: int
     classes: int = 0
     """Human classes, for the controls; 0 where there are none."""
+    class_names: tuple[str, ...] = ()
+    """Of these."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,12 @@ class PretextTask(nn.Module, ABC):
         """The headline metric at chance in a batch of `rows`, or of a trivial answer; or None."""
         return None
 
-    def prepare(self, dataset: Any, cache: Path, rng: Draws) -> None:
-        """One pass over the raw data before training; keep what it costs in `cache`."""
+    def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
+        """One pass over the raw pictures of the pretraining set, on the CPU, before training.
+
+        Also where a run is resumed, whose weights and buffers are then read back: what is costly
+        is kept in `cache`, by `dataset.fingerprint`.
+        """
 
     def before_epoch(self, features: Callable[[], Tensor], rng: Draws) -> Epoch:
         """Called before each epoch. features() -> (N, D) of the pretraining set, when asked."""

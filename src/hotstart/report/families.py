@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 from hotstart.pretext.registry import TASKS, parts
 from hotstart.report.charts import DASHES, MARKERS, TONES, Style
-from hotstart.report.standings import CONTROL_ROLES, Contender, Role
+from hotstart.report.standings import CONTROL_ROLES, Contender
 
-CONTROL_DASH: dict[Role, str] = {"random": "dash", "scratch": "dot", "supervised": "dashdot"}
+CONTROL_STYLES = {
+    "random": Style("random", "dash", "ring"),
+    "scratch": Style("scratch", "dot", "ring"),
+    "supervised": Style("supervised", "dashdot", "ring"),
+    # The floor as grey as `random`, what has labels as dark as `supervised`.
+    "pca": Style("random", "dot", "square"),
+    "kmeans": Style("random", "dashdot", "diamond"),
+    "weakly_supervised": Style("supervised", "dot", "square"),
+}
+"""By task, where that is what the control is told by, else by role."""
 
 
 @dataclass(frozen=True)
@@ -80,5 +89,5 @@ def styles_of(contenders: Sequence[Contender]) -> dict[Contender, Style]:
         styles[who] = Style(tone, dash, MARKERS[place % len(MARKERS)])
     for who in contenders:
         if who.role in CONTROL_ROLES:
-            styles[who] = Style(who.role, CONTROL_DASH[who.role], "ring")
+            styles[who] = CONTROL_STYLES[who.task if who.role == "control" else who.role]
     return styles

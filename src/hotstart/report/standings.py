@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from hotstart.league.records import Record
 from hotstart.league.variants import full_name
+from hotstart.pretext.registry import TASKS
 from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.runs import Run
 
-Role = Literal["task", "random", "scratch", "supervised"]
-CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised"})
+Role = Literal["task", "random", "scratch", "supervised", "control"]
+"""`control`: one that is there only when it was asked for, told by its task."""
+CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised", "control"})
 Twin = tuple[str, Any, Any]
 """Encoder, picture size, stem: the same network, whatever was learnt."""
 
@@ -176,7 +178,9 @@ def _contender(
     twin = (name, told.get("size") if same else None, told.get("stem") if same else None)
     if task == "random":
         return Contender("random", task, twin)
-    role: Role = "supervised" if task == "supervised" else "task"
+    role: Role = "task"
+    if task in TASKS and TASKS[task].family == "control":
+        role = "supervised" if task == "supervised" else "control"
     if (task, variant) != (run.task, run.variant):
         return Contender(role, task, twin, variant=variant)
     plan = _plan(run)

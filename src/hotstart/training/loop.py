@@ -15,7 +15,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from hotstart.augment import centre_view
-from hotstart.data import Dataset
+from hotstart.data import Dataset, Subset
+from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
@@ -74,6 +75,10 @@ class Loop:
         self, task: PretextTask, material: Material, plan: Plan, fabric: Fabric, log: Log
     ) -> None:
         self.task, self.material, self.plan = task, material, plan
+        # Before anything is moved to a device, or weights are known to an optimiser.
+        items = len(material.train)
+        rng = Draws(plan.seed, 0, total=items, names=("prepare",))
+        task.prepare(Subset(material.dataset, material.train), default_cache_folder(), rng)
         self.fabric, self.log = fabric, log
         self.players = task.players()
         self.module = fabric.setup_module(_Play(task), move_to_device=True)

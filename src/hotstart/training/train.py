@@ -18,7 +18,7 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
 from hotstart.errors import UsageError
-from hotstart.pretext.registry import own_settings, task_class
+from hotstart.pretext.registry import find, own_settings, task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
@@ -50,7 +50,7 @@ def check_encoder(task: str, encoder: str) -> None:
     if kind not in accepted:
         raise UsageError(
             f"{task} trains a {' or a '.join(sorted(accepted))}, got --encoder {encoder!r}, "
-            f"a {kind}; without --encoder it takes one that fits"
+            f"a {kind}; without --encoder it takes {find(task).encoder or 'one that fits'}"
         )
 
 
@@ -66,6 +66,7 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
         batch_size=settings.batch_size,
         total_steps=total_steps,
         classes=len(material.dataset.classes),
+        class_names=tuple(material.dataset.classes),
     )
     encoder = build_encoder(spec, settings.seed)
     with torch.random.fork_rng(devices=[]):
