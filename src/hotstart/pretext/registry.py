@@ -58,6 +58,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Ledig 2017 (SRGAN), arXiv:1609.04802",
     ),
+    "colorization": Entry(
+        "hotstart.pretext.generation.colorization:Colorization",
+        "generation",
+        "generative",
+        ("image",),
+        "Zhang 2016, arXiv:1603.08511",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",

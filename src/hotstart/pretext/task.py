@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.config import Settings
+from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, Pictures, Spec
 from hotstart.encoders import Encoder
@@ -154,8 +155,15 @@ class PretextTask(nn.Module, ABC):
         """The headline metric at chance in a batch of `rows`, or of a trivial answer; or None."""
         return None
 
-    def prepare(self, dataset: Any, cache: Path, rng: Draws) -> None:
-        """One pass over the raw data before training; keep what it costs in `cache`."""
+    def prepare(
+        self, dataset: Dataset, items: npt.NDArray[np.int64], cache: Path, rng: Draws
+    ) -> None:
+        """One pass over the raw data before training; what it found belongs into buffers.
+
+        items: int64 (N,), positions in `dataset` of the pretraining set; no other picture may
+        decide what is learnt. cache: a folder for what would cost much to find again. A resumed
+        run calls it too, before its buffers are restored; a task out of a checkpoint does not.
+        """
 
     def before_epoch(self, features: Callable[[], Tensor], rng: Draws) -> Epoch:
         """Called before each epoch. features() -> (N, D) of the pretraining set, when asked."""

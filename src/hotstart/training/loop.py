@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hotstart.augment import centre_view
 from hotstart.data import Dataset
+from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
@@ -75,6 +76,8 @@ class Loop:
     ) -> None:
         self.task, self.material, self.plan = task, material, plan
         self.fabric, self.log = fabric, log
+        rng = Draws(plan.seed, 0, total=1, names=("prepare",))
+        task.prepare(material.dataset, material.train, default_cache_folder(), rng)
         self.players = task.players()
         self.module = fabric.setup_module(_Play(task), move_to_device=True)
         built = [
