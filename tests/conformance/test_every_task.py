@@ -63,6 +63,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # Two regressions, of directions that have nothing to do with each other.
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
+    # HED's weights, at an even answer and a share of edges of about 0.15.
+    "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
+    "saliency": (math.log(2), 0.2, {}),
     "random": (0.0, 0.0, {}),
     "supervised": (math.log(2), 0.4, {}),
 }

@@ -114,6 +114,20 @@ TASKS: dict[str, Entry] = {
         ("image", "index"),
         "Caron 2018, arXiv:1807.05520",
     ),
+    "contours": Entry(
+        "hotstart.pretext.free_labels.contours:Contours",
+        "free_labels",
+        "predictive",
+        ("image",),
+        "Li 2016, arXiv:1511.04166; Ren & Lee 2018, arXiv:1711.09082; Canny of OpenCV",
+    ),
+    "saliency": Entry(
+        "hotstart.pretext.free_labels.saliency:Saliency",
+        "free_labels",
+        "predictive",
+        ("image",),
+        "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",

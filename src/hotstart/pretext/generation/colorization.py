@@ -16,19 +16,23 @@ from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
 from hotstart.data.dataset import Dataset
 from hotstart.encoders import Encoder
+from hotstart.pretext.colour_spaces import (
+    equally_light_grey,
+    lab_to_rgb,
+    rgb_to_lab,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
 from hotstart.pretext.dense import DenseHead, resized
 from hotstart.pretext.generation.chroma import (
     annealed_mean,
     chroma_error,
     class_weights,
     gamut_bins,
-    lab_to_rgb,
     rebalanced_cross_entropy,
-    rgb_to_lab,
-    rgb_to_ycbcr,
     soft_encode,
-    ycbcr_to_rgb,
 )
+from hotstart.pretext.panels import SHOWN
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -45,7 +49,6 @@ from hotstart.pretext.task import (
     to_uint8,
 )
 
-SHOWN = 6
 OUTPUT_STRIDE = 4  # The paper's: a quarter of the picture's resolution.
 COUNTED = 4096  # Pictures whose colours are counted.
 COUNTED_AT_ONCE = 256
@@ -85,9 +88,9 @@ class Colorization(PretextTask):
     afterwards, rounded to 8 bits: as a grey photograph has it, and since the fraction of a weighted
     sum of whole numbers would tell the colour. What is scored is the picture that comes out.
 
-    Deviations: the encoder's own stages, dilated, in place of the paper's network; the truth is the
-    mean chroma of 4 x 4 pixels rather than every fourth pixel's; means in place of sums; the
-    distribution of colours is that of up to 4,096 of the pretraining pictures; AdamW.
+    Deviations: the encoder's own stages, dilated, in place of the paper's network; the truth is
+    the chroma of the picture reduced to the head's resolution, not that of every fourth pixel;
+    means in place of sums; colours are counted in up to 4,096 of the pretraining pictures; AdamW.
     """
 
     metric: ClassVar[str] = "chroma_error"
@@ -128,10 +131,9 @@ class Colorization(PretextTask):
         for start in range(0, len(chosen), COUNTED_AT_ONCE):
             pictures = dataset.pictures.get(chosen[start : start + COUNTED_AT_ONCE])
             images = centre_view(pictures, self.info.size).to(self.bins.device)
-            ab = rgb_to_lab(images)[:, 1:]
+            ab = rgb_to_lab(F.adaptive_avg_pool2d(images, side))[:, 1:]
             total += ab.mean((2, 3)).sum(0)
-            places = _places(F.adaptive_avg_pool2d(ab, side))
-            nearest, _ = soft_encode(places, self.bins, self.sigma, neighbours=1)
+            nearest, _ = soft_encode(_places(ab), self.bins, self.sigma, neighbours=1)
             counts += torch.bincount(nearest[:, 0], minlength=len(counts))
         self.mean_chroma.copy_(total / len(chosen))
         if self.settings.rebalance:
@@ -142,29 +144,27 @@ class Colorization(PretextTask):
         return self._greyed(random_view(batch["image"], self.settings.view, self.info.size, rng))
 
     def _greyed(self, whole: Tensor) -> Views:
-        if self.classes:
-            lab = rgb_to_lab(whole)
-            grey = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], 1))
-        else:
-            grey = rgb_to_ycbcr(whole)[:, :1].expand(-1, 3, -1, -1)
-        grey = (grey * 255).round() / 255
+        grey = equally_light_grey(whole) if self.classes else rgb_to_ycbcr(whole)[:, :1]
+        grey = ((grey * 255).round() / 255).expand(-1, 3, -1, -1)
         return {"grey": grey.contiguous(memory_format=torch.channels_last), "whole": whole}
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Eq. 2 over places, ln Q at initialisation; or eq. 1 for `ycbcr`.
 
-        The metric is that of `score`, on crops.
+        The metric here is that of crops, at the head's resolution.
         """
         said = self.head(self.encoder, views["grey"])
+        grey, truth = (
+            F.adaptive_avg_pool2d(views[name], said.shape[-2:]) for name in ("grey", "whole")
+        )
         if self.classes:
-            ab = F.adaptive_avg_pool2d(rgb_to_lab(views["whole"])[:, 1:], said.shape[-2:])
-            nearest, share = soft_encode(_places(ab), self.bins, self.sigma)
+            ab = _places(rgb_to_lab(truth)[:, 1:])
+            nearest, share = soft_encode(ab, self.bins, self.sigma)
             loss = rebalanced_cross_entropy(_places(said), nearest, share, self.weights)
         else:
-            chroma = rgb_to_ycbcr(views["whole"])[:, 1:] / CBCR_UNIT
-            loss = 0.5 * (said - F.adaptive_avg_pool2d(chroma, said.shape[-2:])).square().mean()
-        made = self._coloured(views["grey"], said.detach())
-        return Step(loss, {"chroma_error": chroma_error(made, views["whole"]).mean()})
+            loss = 0.5 * (said - rgb_to_ycbcr(truth)[:, 1:] / CBCR_UNIT).square().mean()
+        made = self._coloured(grey, said.detach())
+        return Step(loss, {"chroma_error": chroma_error(made, truth).mean()})
 
     @torch.no_grad()
     def _coloured(self, grey: Tensor, said: Tensor) -> Tensor:
