@@ -73,6 +73,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # A discriminator that knows nothing: ln 2 for each kind of picture that a player asks about.
     "gan": (3 * math.log(2), 0.2, {}),
     "bigan": (4 * math.log(2), 0.2, {}),
+    "colorization": (math.log(313), 0.4, {}),
     "rotation": (math.log(4), 0.35, {}),
     "jigsaw": (math.log(100), 0.4, {}),
     "relative_position": (math.log(8), 0.3, {}),
@@ -95,6 +96,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # Two regressions, of directions that have nothing to do with each other.
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
+    # HED's weights, at an even answer and a share of edges of about 0.15.
+    "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
+    "saliency": (math.log(2), 0.2, {}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),
@@ -118,7 +122,7 @@ BY_HEART = {
     "super_resolution": 0.0,
 }
 # The same where less is better.
-ERROR_BY_HEART = {"geometric_transform": 0.35}
+ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35}
 # Settings under which 16 samples can be known by heart.
 BEARABLE: dict[str, dict[str, Any]] = {
     # 16 rows cannot keep more dimensions uncorrelated.

@@ -81,6 +81,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Donahue 2017, arXiv:1605.09782",
     ),
+    "colorization": Entry(
+        "hotstart.pretext.generation.colorization:Colorization",
+        "generation",
+        "generative",
+        ("image",),
+        "Zhang 2016, arXiv:1603.08511",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
@@ -164,6 +171,20 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("image", "index"),
         "Caron 2018, arXiv:1807.05520",
+    ),
+    "contours": Entry(
+        "hotstart.pretext.free_labels.contours:Contours",
+        "free_labels",
+        "predictive",
+        ("image",),
+        "Li 2016, arXiv:1511.04166; Ren & Lee 2018, arXiv:1711.09082; Canny of OpenCV",
+    ),
+    "saliency": Entry(
+        "hotstart.pretext.free_labels.saliency:Saliency",
+        "free_labels",
+        "predictive",
+        ("image",),
+        "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
