@@ -53,6 +53,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # Two regressions, of directions that have nothing to do with each other.
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
+    # Cosines with ten prototypes of 128 dimensions are near 0.
+    "swav": (math.log(10), 0.3, {"temperature": 1.0, "prototypes": 10}),
     "random": (0.0, 0.0, {}),
     "supervised": (math.log(2), 0.4, {}),
 }

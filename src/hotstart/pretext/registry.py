@@ -65,6 +65,13 @@ TASKS: dict[str, Entry] = {
         ("image", "index"),
         "Caron 2018, arXiv:1807.05520",
     ),
+    "swav": Entry(
+        "hotstart.pretext.context.swav:SwAV",
+        "context",
+        "predictive",
+        ("image",),
+        "Caron 2020, arXiv:2006.09882",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
