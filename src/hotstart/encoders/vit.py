@@ -82,3 +82,27 @@ class VitEncoder(Encoder):
             embedded = torch.cat([prefix, patches], dim=1)
         hidden: Tensor = model.norm(model.blocks(model.norm_pre(embedded)))
         return hidden
+
+    @torch.no_grad()
+    def attention(self, images: Tensor) -> Tensor:
+        """Where each head of the last block looks: (B, heads, rows, columns) of patches.
+
+        The attention of the class token, as in Caron 2021 (DINO, arXiv:2104.14294), figure 1; where
+        `h` is the mean of the patch tokens, the mean of theirs, which is what `h` takes of each
+        patch. Shares of all tokens: a head's map sums to 1 less what it gives to the class token.
+        """
+        model, prefix = self.model, self.model.num_prefix_tokens
+        block = model.blocks[-1].attn
+        seen: list[Tensor] = []
+        fused, block.fused_attn = block.fused_attn, False
+        # Fused attention never makes the matrix; unfused, it passes through the dropout layer.
+        watch = block.attn_drop.register_forward_hook(lambda _, __, made: seen.append(made))
+        try:
+            self(images)
+        finally:
+            watch.remove()
+            block.fused_attn = fused
+        queries = slice(0, 1) if model.global_pool == "token" else slice(prefix, None)
+        maps = seen[0][:, :, queries, prefix:].mean(2)
+        rows, columns = (side // self.patch_px for side in images.shape[-2:])
+        return maps.reshape(len(images), -1, rows, columns)

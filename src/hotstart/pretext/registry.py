@@ -72,6 +72,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Caron 2020, arXiv:2006.09882",
     ),
+    "dino": Entry(
+        "hotstart.pretext.context.dino:DINO",
+        "context",
+        "contrastive",
+        ("image",),
+        "Caron 2021, arXiv:2104.14294",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
