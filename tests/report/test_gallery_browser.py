@@ -12,9 +12,7 @@ from hotstart.league.map import Drawn
 from hotstart.pretext.task import Panel, PanelKind
 from hotstart.report.gallery import render, write_gallery
 
-from .fake_maps import colour_of, sprite_of, told_map
-from .fake_runs import HOSTILE, record
-from .test_report_browser import (
+from .browser import (
     CHROMIUM,
     DARK,
     LIGHT,
@@ -25,6 +23,8 @@ from .test_report_browser import (
     rgb,
     told_by,
 )
+from .fake_maps import colour_of, sprite_of, told_map
+from .fake_runs import HOSTILE, record
 from .test_report_map import AIM, colour_in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")

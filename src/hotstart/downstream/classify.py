@@ -232,6 +232,7 @@ def _run(
                 settings=settings,
                 seed=seed,
                 device=device,
+                from_scratch=protocol == "scratch",
                 name=f"{protocol} on {len(items)} labels",
                 progress=progress,
             )

@@ -7,8 +7,14 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
-from hotstart.encoders.encoder import Encoder, EncoderSpec
-from hotstart.encoders.heads import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, mlp
+from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
+from hotstart.encoders.heads import (
+    ChannelWiseLinear,
+    ConvDecoder,
+    ConvDiscriminator,
+    PyramidDecoder,
+    mlp,
+)
 from hotstart.encoders.teacher import Teacher, ema_schedule
 
 __all__ = [
@@ -17,11 +23,13 @@ __all__ = [
     "ConvDiscriminator",
     "Encoder",
     "EncoderSpec",
+    "PyramidDecoder",
     "Teacher",
     "build_encoder",
     "ema_schedule",
     "encoder_kind",
     "load_encoder",
+    "map_shape",
     "mlp",
     "resolve_spec",
     "save_encoder",

@@ -17,7 +17,11 @@ from hotstart.encoders.encoder import Encoder, EncoderSpec
 from hotstart.encoders.vit import VitEncoder
 from hotstart.errors import DataError, UsageError
 
-OWN: dict[str, Literal["cnn", "vit"]] = {"resnet10_narrow": "cnn", "vit_tiny_depth6": "vit"}
+OWN: dict[str, Literal["cnn", "vit"]] = {
+    "resnet10_narrow": "cnn",
+    "vit_tiny_depth6": "vit",
+    "vit_narrow_depth4": "vit",
+}
 SMALL_STEM_UP_TO_PX = 64
 
 

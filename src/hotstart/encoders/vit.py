@@ -13,6 +13,10 @@ from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
 from hotstart.errors import UsageError
 
 MAX_STAGES = 6
+OWN: dict[str, dict[str, Any]] = {
+    "vit_tiny_depth6": {"embed_dim": 192, "depth": 6, "num_heads": 3, "global_pool": "avg"},
+    "vit_narrow_depth4": {"embed_dim": 96, "depth": 4, "num_heads": 3, "global_pool": "token"},
+}
 
 
 def create_vit(spec: EncoderSpec) -> Any:
@@ -23,11 +27,9 @@ def create_vit(spec: EncoderSpec) -> Any:
     options: dict[str, Any] = {"img_size": spec.size, "dynamic_img_size": True, "num_classes": 0}
     if spec.stem == "small":
         options["patch_size"] = max(spec.size // 8, 1)
-    if spec.name == "vit_tiny_depth6":
+    if spec.name in OWN:
         options.setdefault("patch_size", 16)
-        return VisionTransformer(
-            embed_dim=192, depth=6, num_heads=3, global_pool="avg", fc_norm=False, **options
-        )
+        return VisionTransformer(fc_norm=False, **OWN[spec.name], **options)
     return timm.create_model(spec.name, **options)
 
 

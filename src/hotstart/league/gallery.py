@@ -243,7 +243,7 @@ def _save(task: PretextTask, batch: Batch, seed: int, names: Sequence[str], fold
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     for number, (picture, name) in enumerate(zip(to_uint8(made), names, strict=True), start=1):
-        path = folder / f"{safe_name(f'{number:04d}-{name}')}.png"
+        path = folder / f"{safe_name(f'{number:04d}-{Path(name).stem}')}.png"
         Image.fromarray(picture).save(path, optimize=True)
     return len(names)
 

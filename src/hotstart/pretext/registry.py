@@ -30,6 +30,13 @@ class Entry:
 
 
 TASKS: dict[str, Entry] = {
+    "autoencoder": Entry(
+        "hotstart.pretext.generation.autoencoder:Autoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "Vincent 2008, doi:10.1145/1390156.1390294",
+    ),
     "inpainting": Entry(
         "hotstart.pretext.generation.inpainting:Inpainting",
         "generation",
@@ -37,12 +44,47 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Pathak 2016, arXiv:1604.07379",
     ),
+    "masked_autoencoder": Entry(
+        "hotstart.pretext.generation.masked_autoencoder:MaskedAutoencoder",
+        "generation",
+        "generative",
+        ("image",),
+        "He 2022 (MAE), arXiv:2111.06377",
+    ),
+    "super_resolution": Entry(
+        "hotstart.pretext.generation.super_resolution:SuperResolution",
+        "generation",
+        "generative",
+        ("image",),
+        "Ledig 2017 (SRGAN), arXiv:1609.04802",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
         "predictive",
         ("image",),
         "Gidaris 2018, arXiv:1803.07728",
+    ),
+    "jigsaw": Entry(
+        "hotstart.pretext.context.jigsaw:Jigsaw",
+        "context",
+        "predictive",
+        ("image",),
+        "Noroozi & Favaro 2016, arXiv:1603.09246",
+    ),
+    "relative_position": Entry(
+        "hotstart.pretext.context.relative_position:RelativePosition",
+        "context",
+        "predictive",
+        ("image",),
+        "Doersch 2015, arXiv:1505.05192",
+    ),
+    "geometric_transform": Entry(
+        "hotstart.pretext.context.geometric_transform:GeometricTransform",
+        "context",
+        "predictive",
+        ("image",),
+        "Zhang 2019 (AET), arXiv:1901.04596",
     ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",

@@ -54,12 +54,14 @@ class DINOSettings(MultiCropSettings):
 
 
 class DINO(MultiCropTask):
-    """Predict, from any crop, the distribution over prototypes that an EMA teacher makes of another.
+    """Predict, from any crop, how an EMA teacher shares out another one over K prototypes.
 
     Caron 2021 (arXiv:2104.14294), eq. 1-4, algorithm 1. Nothing says what a prototype stands for,
     so one for all pictures, or all of them alike, would do: that the teacher's mean output, the
     centre, is taken off keeps one from ruling, and its low temperature, sharpening, keeps them from
     being alike. `projection_std` tells how far the teacher's distributions lie apart. Deviations:
+    the centre begins as the first batch's mean, not
+    as 0, for a short run's teacher would have followed one prototype before its centre had;
     narrower heads, fewer and smaller crops, one distribution of large views in place of two that
     differ in blur and solarisation, constant weight decay, no clipping of gradients, schedules as
     shares of the run.
@@ -74,6 +76,7 @@ class DINO(MultiCropTask):
     batch_size: ClassVar[int] = 64
     settings: DINOSettings
     centre: Tensor
+    centred: Tensor
 
     def __init__(self, encoder: Encoder, settings: DINOSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
@@ -82,6 +85,7 @@ class DINO(MultiCropTask):
         self.teacher = Teacher(self._student())
         self.teacher_prototypes = Teacher(self.prototypes)
         self.register_buffer("centre", torch.zeros(settings.prototypes))
+        self.register_buffer("centred", torch.zeros((), dtype=torch.bool))
         self.frozen_steps = frozen_steps(info)
         asked = settings.ema_decay
         self.ema_decay = default_ema_decay(info.total_steps) if asked is None else asked
@@ -93,7 +97,9 @@ class DINO(MultiCropTask):
         logits = self.prototypes(z, frozen=progress.step < self.frozen_steps) / own.temperature
         seen = self.teacher(torch.cat(views["global"].unbind(1))).float()
         said = self.teacher_prototypes(seen)
-        targets = ((said - self.centre) / self._teacher_temperature(progress)).softmax(1)
+        mean = gather(said.mean(0, keepdim=True)).mean(0)
+        centre = torch.where(self.centred, self.centre, mean)
+        targets = ((said - centre) / self._teacher_temperature(progress)).softmax(1)
         loss = crop_cross_entropy(
             targets.view(GLOBAL, rows, -1), logits.view(-1, rows, own.prototypes)
         )
@@ -103,15 +109,17 @@ class DINO(MultiCropTask):
             "positive_first": positive_first(z1, z2, (key1, key2)),
             PROJECTION_STD: dimension_std(targets[:rows]),
         }
-        return Step(loss, metrics, {"teacher_mean": said.mean(0, keepdim=True)})
+        return Step(loss, metrics, {"teacher_mean": mean})
 
     def after_step(self, step: Step, progress: Progress) -> None:
         """The teacher follows, ever more slowly; so does the centre (eq. 4), over all processes."""
         decay = ema_schedule(self.ema_decay, progress.fraction)
         self.teacher.update(self._student(), decay)
         self.teacher_prototypes.update(self.prototypes, decay)
-        mean = gather(step.carry["teacher_mean"]).mean(0)
-        self.centre.lerp_(mean, 1 - self.settings.centre_decay)
+        mean = step.carry["teacher_mean"]
+        start = torch.where(self.centred, self.centre, mean)
+        self.centre.copy_(start.lerp(mean, 1 - self.settings.centre_decay))
+        self.centred.fill_(True)
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:

@@ -1,0 +1,25 @@
+"""Batches of noise, and their draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, Pictures
+
+SIZE = 32
+
+
+def noise(rows: int, size: int = SIZE, seed: int = 0) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return list(rng.integers(0, 256, (rows, size, size, 3), dtype=np.uint8))
+
+
+def batch_of(arrays: list[Any]) -> Batch:
+    return {"image": Pictures.from_arrays(arrays)}
+
+
+def draws(rows: int, step: int = 0) -> Draws:
+    return Draws(0, step, total=rows)
