@@ -43,6 +43,7 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare", "digits:", "--tasks", "simclr,simclr+byol", "--set", "rotation.view.flip=0"),
         ("compare", "--help"),
         ("compare", "digits:", "--tasks", "simclr", "--set", "simclr.temprature=1"),
+        ("compare", "digits:", "--tasks", "simclr", "--sweep", "simclr.temprature=1,2"),
         ("gallery", "--help"),
         ("gallery", "digits:", "--tasks", "simclr,rotatoin"),
         ("gallery", "digits:", "--set", "simclr.temprature=1"),

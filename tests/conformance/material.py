@@ -102,6 +102,18 @@ def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) 
     return history
 
 
+@torch.no_grad()
+def settle(task: PretextTask, batches: list[dict[str, torch.Tensor]]) -> None:
+    """BatchNorm's statistics of the weights as they are: `fit` has no schedule that ends at 0."""
+    norms = [m for m in task.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    for views in batches:
+        play(task, views, next(iter(task.players())))
+    task.eval()
+
+
 def make_loop(task: str, material: Material, folder: Path | None, total_steps: int) -> Loop:
     """A loop over `material` on the CPU."""
     settings = settings_for(task, 32)

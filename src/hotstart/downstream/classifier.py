@@ -36,14 +36,16 @@ class FinetuneSettings(Settings):
     """How `finetune`'s classifier starts: as the linear probe of the encoder, or at random, which
     spoils pretrained features in its first steps (Kumar 2022, arXiv:2202.10054). `scratch` has no
     features to probe: its classifier starts at random."""
-    learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
-    """AdamW's, each tried on inner validation parts."""
+    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    """AdamW's for `finetune`, each tried on inner validation parts."""
+    scratch_learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
+    """The same for `scratch`: random weights have further to go."""
     trial_folds: int = Field(default=2, ge=1)
     """On how many of the inner parts each learning rate is tried."""
     trial_length: float = Field(default=0.25, gt=0, le=1)
     """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
-    views: ViewSettings = ViewSettings(crop_scale=(0.3, 1.0), strength=0.5, grey=0.1, blur=0.0)
+    views: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, grey=0.2, blur=0.0)
     """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
 
     def steps_for(self, labels: int) -> int:

@@ -58,10 +58,11 @@ def finetune(
     features = None
     if settings.head == "probe" and not from_scratch:
         features = extract(encoder, dataset, train, device=device, stages=False).last.to(device)
+    rates = settings.scratch_learning_rates if from_scratch else settings.learning_rates
     steps = settings.steps_for(len(train))
-    parts = folds[: settings.trial_folds] if len(settings.learning_rates) > 1 else []
+    parts = folds[: settings.trial_folds] if len(rates) > 1 else []
     trial_steps = max(1, round(settings.trial_length * steps))
-    total = steps + trial_steps * len(settings.learning_rates) * len(parts)
+    total = steps + trial_steps * len(rates) * len(parts)
     done = 0
     marks = {0, *(max(1, round(share * steps)) for share in CURVE_AT)}
     curve: list[dict[str, float]] = []
@@ -104,7 +105,7 @@ def finetune(
         rate: sum(
             right(fit(np.delete(train, part), rate, final=False), train[part]) for part in parts
         )
-        for rate in settings.learning_rates
+        for rate in rates
     }
     rate = max(trials, key=lambda tried: trials[tried])
     model = fit(train, rate, final=True)

@@ -21,6 +21,7 @@ from hotstart.errors import DataError, UsageError
 OWN: dict[str, Literal["cnn", "vit", "fixed"]] = {
     "resnet10_narrow": "cnn",
     "vit_tiny_depth6": "vit",
+    "vit_narrow_depth4": "vit",
     **dict.fromkeys(FIXED, "fixed"),
 }
 SMALL_STEM_UP_TO_PX = 64

@@ -75,3 +75,13 @@ class Encoder(nn.Module, ABC):
         keep: int64 (B, K), the patches to encode, in raster order; all of them if None.
         """
         raise NotImplementedError(f"{self.spec.name} is a {self.kind}: only a ViT has tokens")
+
+
+@torch.no_grad()
+def map_shape(encoder: Encoder, size: int) -> tuple[int, int]:
+    """Channels and side of the encoder's last map for pictures of `size` px."""
+    training = encoder.training
+    encoder.eval()
+    last = encoder.feature_map(torch.zeros(1, 3, size, size), encoder.stage_strides[-1])
+    encoder.train(training)
+    return last.shape[1], last.shape[2]

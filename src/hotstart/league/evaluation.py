@@ -148,6 +148,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         metric=outcome.metric,
         value=outcome.value,
         chance=outcome.chance,
+        variant=settings.variant if settings else None,
         settings_hash=evaluation_hash(
             pretrained, subject.seed, dataset.fingerprint, outcome.protocol
         ),

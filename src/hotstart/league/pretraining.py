@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from hotstart.config import PretrainSettings, parse
+from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
+from hotstart.league.variants import SETTINGS
 from hotstart.league.versions import versions
 from hotstart.pretext.registry import find, own_settings, parts, task_class
 from hotstart.pretext.setting_names import check_asked
@@ -27,7 +28,8 @@ from hotstart.training.train import Material, check_encoder, fix_steps, make_fab
 DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
-OUTSIDE_THE_HASH = ("checkpoint_seconds", "accelerator", "devices", "nodes", "minutes", "epochs")
+MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")
+OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant")
 # What the hash takes resolved, in place of the words that it was asked for with.
 RESOLVED = ("data", "task_settings", "optimizer", "learning_rate", "weight_decay", "warmup")
 
@@ -119,6 +121,8 @@ def check_names(values: dict[str, Any]) -> None:
     for task in values["task_settings"]:
         check_asked(task, values["task"])
     parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
+    if values.get("encoder"):
+        check_encoder(values["task"], values["encoder"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 
@@ -198,12 +202,17 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     pictures: the fingerprint of the data. Defaults count by their values, so that a task whose
     defaults change is another task.
     """
-    cls = task_class(settings.task)
-    own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
+    cls, own = task_class(settings.task), settled_own(settings)
     optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
     resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     return settings_hash(asked | resolved)
+
+
+def settled_own(settings: PretrainSettings) -> Settings:
+    """All settings of its task, defaults filled in."""
+    cls = task_class(settings.task)
+    return parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
 
 
 def pretext_record(
@@ -229,9 +238,13 @@ def pretext_record(
         metric=score.metric,
         value=score.value,
         chance=score.trivial,
+        variant=settings.variant,
         settings_hash=run_hash(settings, fingerprints.get("pretrain", "")),
         data_fingerprints=fingerprints,
         budget=budget,
-        detail={"examples": score.examples},
+        detail={
+            "examples": score.examples,
+            SETTINGS: settled_own(settings).model_dump(mode="json"),
+        },
         versions=versions(),
     )

@@ -1,15 +1,15 @@
-"""Every pretext task and control by name, readable without torch."""
+"""Finds pretext tasks and controls by name, and several at once; readable without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hotstart.config import nearest
 from hotstart.errors import UsageError
+from hotstart.pretext.entries import TASKS, Entry, Family
 
 if TYPE_CHECKING:
     from hotstart.pretext.task import PretextTask
@@ -17,143 +17,6 @@ if TYPE_CHECKING:
 JOIN = "+"
 """Between the names of tasks that are trained at once."""
 COMPOSITE = "hotstart.pretext.composite:compose"
-
-Family = Literal["generation", "context", "free_labels", "cross_modal", "control", "several"]
-"""The lecture's; `several` of tasks of different ones that are trained at once."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where a task is, and what a reader of the list wants to know."""
-
-    path: str
-    """`module:Class`."""
-    family: Family
-    kind: str
-    """The lecture's: predictive, generative, contrastive, or a mix; `control`."""
-    needs: tuple[str, ...]
-    """Sample keys that it reads."""
-    paper: str
-    encoder: str = ""
-    """The only encoder that it can fill; empty for the many that leave the choice."""
-
-
-TASKS: dict[str, Entry] = {
-    "autoencoder": Entry(
-        "hotstart.pretext.generation.autoencoder:Autoencoder",
-        "generation",
-        "generative",
-        ("image",),
-        "Vincent 2008, doi:10.1145/1390156.1390294",
-    ),
-    "inpainting": Entry(
-        "hotstart.pretext.generation.inpainting:Inpainting",
-        "generation",
-        "generative",
-        ("image",),
-        "Pathak 2016, arXiv:1604.07379",
-    ),
-    "masked_autoencoder": Entry(
-        "hotstart.pretext.generation.masked_autoencoder:MaskedAutoencoder",
-        "generation",
-        "generative",
-        ("image",),
-        "He 2022 (MAE), arXiv:2111.06377",
-    ),
-    "super_resolution": Entry(
-        "hotstart.pretext.generation.super_resolution:SuperResolution",
-        "generation",
-        "generative",
-        ("image",),
-        "Ledig 2017 (SRGAN), arXiv:1609.04802",
-    ),
-    "rotation": Entry(
-        "hotstart.pretext.context.rotation:Rotation",
-        "context",
-        "predictive",
-        ("image",),
-        "Gidaris 2018, arXiv:1803.07728",
-    ),
-    "jigsaw": Entry(
-        "hotstart.pretext.context.jigsaw:Jigsaw",
-        "context",
-        "predictive",
-        ("image",),
-        "Noroozi & Favaro 2016, arXiv:1603.09246",
-    ),
-    "relative_position": Entry(
-        "hotstart.pretext.context.relative_position:RelativePosition",
-        "context",
-        "predictive",
-        ("image",),
-        "Doersch 2015, arXiv:1505.05192",
-    ),
-    "geometric_transform": Entry(
-        "hotstart.pretext.context.geometric_transform:GeometricTransform",
-        "context",
-        "predictive",
-        ("image",),
-        "Zhang 2019 (AET), arXiv:1901.04596",
-    ),
-    "simclr": Entry(
-        "hotstart.pretext.context.simclr:SimCLR",
-        "context",
-        "contrastive",
-        ("image",),
-        "Chen 2020, arXiv:2002.05709",
-    ),
-    "byol": Entry(
-        "hotstart.pretext.context.byol:BYOL",
-        "context",
-        "contrastive",
-        ("image",),
-        "Grill 2020, arXiv:2006.07733",
-    ),
-    "deep_cluster": Entry(
-        "hotstart.pretext.context.deep_cluster:DeepCluster",
-        "context",
-        "predictive",
-        ("image", "index"),
-        "Caron 2018, arXiv:1807.05520",
-    ),
-    "random": Entry(
-        "hotstart.pretext.controls:RandomInit",
-        "control",
-        "control",
-        ("image",),
-        "He 2015 initialisation, arXiv:1502.01852",
-    ),
-    "pca": Entry(
-        "hotstart.pretext.unsupervised:Pca",
-        "control",
-        "control",
-        ("image",),
-        "Turk & Pentland 1991, doi:10.1162/jocn.1991.3.1.71",
-        encoder="pixel_components",
-    ),
-    "kmeans": Entry(
-        "hotstart.pretext.unsupervised:Kmeans",
-        "control",
-        "control",
-        ("image",),
-        "Coates 2011, An Analysis of Single-Layer Networks, AISTATS",
-        encoder="patch_centroids",
-    ),
-    "weakly_supervised": Entry(
-        "hotstart.pretext.weak_labels:WeaklySupervised",
-        "control",
-        "control",
-        ("image", "label", "index"),
-        "Zhou 2018, doi:10.1093/nsr/nwx106",
-    ),
-    "supervised": Entry(
-        "hotstart.pretext.controls:Supervised",
-        "control",
-        "control",
-        ("image", "label"),
-        "cross-entropy on human labels, as He 2016, arXiv:1512.03385",
-    ),
-}
 
 
 def parts(name: str) -> tuple[str, ...]:
@@ -220,3 +83,6 @@ def task_class(name: str) -> type[PretextTask]:
     if JOIN in name:
         return found({part: task_class(part) for part in parts(name)})  # type: ignore[no-any-return]
     return found  # type: ignore[no-any-return]
+
+
+__all__ = ["JOIN", "TASKS", "Entry", "Family", "find", "own_settings", "parts", "task_class"]

@@ -71,7 +71,8 @@ class Progress:
 class Step:
     """What one forward pass yields: the loss, scalars to log, and tensors to carry on.
 
-    A metric named `projection_std` (`spread.py`) is watched: training says so when it falls to 0.
+    Metrics named `projection_std` and `projection_rank` (`spread.py`) are watched: training says so
+    when they fall to 0 and 1.
     `carry` goes, detached, to the players that come after in this step, who find it among their
     views (a discriminator sees what the generator made), and at last to `after_step`.
     """

@@ -36,6 +36,7 @@ METRICS = {
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
+    "frechet_random_conv": "Fréchet distance (random convolutions)",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
 
@@ -173,7 +174,8 @@ def plural(n: int, one: str, many: str | None = None) -> str:
 
 
 def listing(items: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; semicolons where an item has a comma of its own."""
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
+    commas = any(", " in item.partition(" (")[0] for item in items)
+    return f"{('; ' if commas else ', ').join(items[:-1])} and {items[-1]}"

@@ -20,7 +20,7 @@ from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
-from hotstart.pretext.spread import PROJECTION_STD
+from hotstart.pretext.spread import PROJECTION_RANK, PROJECTION_STD
 from hotstart.pretext.task import Epoch, PretextTask, Progress, Step
 from hotstart.training import checkpoint
 from hotstart.training.diagnostics import check_finite, diagnose, measure
@@ -212,8 +212,12 @@ class Loop:
             return
         health = measure(self._encode(self.material.heldout[:HEALTH_PICTURES]))
         self.log.write("health", step=self.step, **asdict(health))
-        spread = metrics.get(PROJECTION_STD)
-        sentence = diagnose(health, None if spread is None else float(spread))
+        told = {
+            name: float(metrics[name])
+            for name in (PROJECTION_STD, PROJECTION_RANK)
+            if name in metrics
+        }
+        sentence = diagnose(health, **told)
         if sentence and self.step:
             self.log.write("diagnosis", step=self.step, message=sentence)
 

@@ -44,10 +44,20 @@ class Outcome:
     peak_memory_bytes: int
 
 
+def check_encoder(task: str, encoder: str) -> None:
+    """Raise UsageError where `task` cannot train `encoder`."""
+    accepted, kind = task_class(task).accepts, encoder_kind(encoder)
+    if kind not in accepted:
+        raise UsageError(
+            f"{task} trains a {' or a '.join(sorted(accepted))}, got --encoder {encoder!r}, "
+            f"a {kind}; without --encoder it takes {find(task).encoder or 'one that fits'}"
+        )
+
+
 def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
     """A freshly initialised task; the same weights for the same settings."""
-    cls = task_class(settings.task)
     check_encoder(settings.task, settings.encoder)
+    cls = task_class(settings.task)
     own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
     spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
     info = Info(
@@ -66,17 +76,6 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
     if changes:
         task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
     return task
-
-
-def check_encoder(task: str, encoder: str) -> None:
-    """Raise UsageError unless `task` can train an encoder of this name."""
-    accepts, kind = task_class(task).accepts, encoder_kind(encoder)
-    if kind not in accepts:
-        only = find(task).encoder
-        raise UsageError(
-            f"{task} trains encoders of kind {', '.join(sorted(accepts))}"
-            f"{f', which is {only}' if only else ''}; got {encoder!r}, which is {kind}"
-        )
 
 
 def make_fabric(settings: PretrainSettings) -> Fabric:
@@ -259,6 +258,7 @@ __all__ = [
     "Material",
     "Outcome",
     "build_task",
+    "check_encoder",
     "counted_steps",
     "fix_steps",
     "make_fabric",

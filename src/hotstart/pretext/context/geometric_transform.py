@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hotstart.augment import ViewSettings, random_view
 from hotstart.config import Field
 from hotstart.data.draws import Draws
-from hotstart.encoders import Encoder, mlp
+from hotstart.encoders import Encoder, map_shape, mlp
 from hotstart.pretext.context.geometry import (
     CORNERS,
     homography,
@@ -38,6 +39,7 @@ from hotstart.pretext.task import (
 
 SHOWN = 6
 HIDDEN_DIM = 512
+MAP_SIDE = 4
 SAMPLES = 10_000
 MARGIN = 1.5
 """Side of the square that is cut over that of the view: what the transform lets in is picture."""
@@ -71,7 +73,8 @@ class GeometricTransform(PretextTask):
     half a side, each entry standardised by its mean and deviation over 10,000 drawn transforms, so
     that all count alike; the affine ranges are narrower than the paper's, so that no border shows;
     both pictures are cut out of a larger one, whereas black corners (`border="black"`) would tell
-    the transform without anything of the picture; the head reads pooled h; AdamW.
+    the transform without anything of the picture; the head reads the last map, of at most 4 x 4
+    places, where the paper pools it; AdamW.
     """
 
     metric: ClassVar[str] = "parameter_error"
@@ -91,7 +94,9 @@ class GeometricTransform(PretextTask):
         deviation, mean = torch.std_mean(drawn, 0)
         self.register_buffer("entry_mean", mean, persistent=False)
         self.register_buffer("entry_std", deviation.clamp_min(1e-6), persistent=False)
-        self.regressor = mlp((2 * encoder.dim, HIDDEN_DIM, drawn.shape[1]))
+        channels, side = map_shape(encoder, info.size)
+        self.side = min(side, MAP_SIDE)
+        self.regressor = mlp((2 * channels * self.side**2, HIDDEN_DIM, drawn.shape[1]))
 
     def _entries(self, matrices: Tensor) -> Tensor:
         """The free entries of (B, 3, 3): 8, or 6 of an affine one."""
@@ -142,8 +147,10 @@ class GeometricTransform(PretextTask):
 
     def _said(self, views: Views) -> Tensor:
         pictures = torch.cat([views["before"], views["after"]])
-        h = self.encoder(pictures.contiguous(memory_format=torch.channels_last))
-        before, after = h.chunk(2)
+        last = self.encoder.feature_map(
+            pictures.contiguous(memory_format=torch.channels_last), self.encoder.stage_strides[-1]
+        )
+        before, after = F.adaptive_avg_pool2d(last, self.side).flatten(1).chunk(2)
         said: Tensor = self.regressor(torch.cat([before, after], 1))
         return said
 

@@ -37,6 +37,8 @@ class JigsawSettings(Settings):
 
     permutations: int = Field(default=100, ge=2, le=5_000)
     """How many orders there are to choose from, P: the difficulty."""
+    orders_per_picture: int = Field(default=4, ge=1)
+    """Each tile goes through the encoder once; the head sees them in so many orders."""
     gap: float = Field(default=11 / 64, ge=0, le=1)
     """Between tiles, as a share of a tile's side; 0 with `jitter` 0 takes the guard off."""
     jitter: float = Field(default=11 / 64, ge=0, le=1)
@@ -83,9 +85,10 @@ class Jigsaw(PretextTask):
         return 1 / self.settings.permutations
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, 3t, 3t), shuffled tiles side by side, and `pseudo_label`, their order.
+        """`image` (B, 3, 3t, 3t), shuffled tiles side by side; `pseudo_label` (B,), their order.
 
-        In place k of a picture of order p stands tile orders[p, k].
+        In place k of a picture of order p stands tile orders[p, k]. `more` int64 (B, K - 1): other
+        orders in which the head is asked about the same tiles.
         """
         whole = random_view(batch["image"], self.settings.view, self.grid.side_px, rng)
         return self._shuffled(whole, rng)
@@ -94,23 +97,38 @@ class Jigsaw(PretextTask):
         tiles = self.grid.cut(whole, rng)
         label = rng.named("order").integers(0, self.settings.permutations).to(whole.device)
         row = torch.arange(len(tiles), device=whole.device)[:, None]
-        return {"image": montage(tiles[row, self.orders[label]]), "pseudo_label": label}
+        others = self.settings.orders_per_picture - 1
+        more = rng.named("more").integers(0, self.settings.permutations, others)
+        return {
+            "image": montage(tiles[row, self.orders[label]]),
+            "pseudo_label": label,
+            "more": more.to(whole.device),
+        }
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """Cross-entropy over the P orders; ln P at chance."""
-        logits = self._logits(views["image"])
-        truth = views["pseudo_label"]
-        accuracy = (logits.argmax(1) == truth).float().mean()
-        return Step(F.cross_entropy(logits, truth), {"accuracy": accuracy})
+        """Cross-entropy over the P orders; ln P at chance. Accuracy is that of `image`."""
+        truth = torch.cat([views["pseudo_label"][:, None], views["more"]], 1)
+        logits = self._logits(views["image"], truth)
+        accuracy = (logits[:, 0].argmax(1) == truth[:, 0]).float().mean()
+        loss = F.cross_entropy(logits.flatten(0, 1), truth.flatten())
+        return Step(loss, {"accuracy": accuracy})
 
-    def _logits(self, image: Tensor) -> Tensor:
+    def _logits(self, image: Tensor, orders: Tensor) -> Tensor:
+        """(B, 3, 3t, 3t), which is in order orders[:, 0], asked in all `orders` (B, K) of them.
+
+        Returns (B, K, P).
+        """
         tiles = tiles_of(image)
         if self.settings.normalise:
             tiles = standardised(tiles, self.encoder)
         apart = tiles.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        h = self.tile_head(self.encoder(apart))
-        logits: Tensor = self.classifier(h.view(len(image), -1))
-        return logits
+        h = self.tile_head(self.encoder(apart)).view(len(image), CELLS, TILE_DIM)
+        # Place k of order q holds the tile that stands where order p has it.
+        back = self.orders[orders[:, 0]].argsort(1)
+        places = back[:, None].expand(-1, orders.shape[1], -1).gather(2, self.orders[orders])
+        row = torch.arange(len(image), device=image.device)[:, None, None]
+        logits: Tensor = self.classifier(h[row, places].flatten(0, 1).flatten(1))
+        return logits.view(*orders.shape, -1)
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
@@ -130,7 +148,7 @@ class Jigsaw(PretextTask):
         )
         texts = [["", ""]] * count
         if answers:
-            said = self._logits(views["image"]).argmax(1)
+            said = self._logits(views["image"], truth[:, None])[:, 0].argmax(1)
             columns.insert(1, "network")
             pictures.insert(1, self._restored(views["image"], said))
             right = (self.orders[said] == self.orders[truth]).sum(1).tolist()
