@@ -58,6 +58,7 @@ def test_a_sweep_without_task_name_or_values_is_told(words: str) -> None:
     [
         ({"jigsaw": {"permutations": [2]}}, "the tasks here are rotation, simclr"),
         ({"random": {"permutations": [2]}}, "a control is the same for all"),
+        ({"rotation+simclr": {"temperature": [2]}}, "one task by itself"),
         ({"simclr": {"temprature": [2]}}, "nearest: temperature"),
         ({"simclr": {"temperature": []}}, "no values"),
         ({"simclr": {"temperature": [0.1, 0.2, 0.1]}}, "temperature=0.1 more than once"),

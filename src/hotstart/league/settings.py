@@ -15,7 +15,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.variants import write_variant
-from hotstart.pretext.registry import TASKS, find, parts
+from hotstart.pretext.registry import JOIN, TASKS, find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
@@ -145,6 +145,11 @@ def _check_sweep(asked: LeagueSettings) -> None:
     for task, settings in asked.sweep.items():
         if task in CONTROLS:
             raise UsageError(f"--sweep {task}.…: a control is the same for all, and not varied")
+        if JOIN in task:
+            raise UsageError(
+                f"--sweep {task}.…: a sweep varies one task by itself, not several at once; name "
+                "that task in --tasks and sweep it"
+            )
         if task not in tasks:
             raise UsageError(f"--sweep {task}.…: the tasks here are {', '.join(tasks)}")
         for setting, values in settings.items():

@@ -141,8 +141,8 @@ def _parts(sections: Sequence[Section]) -> list[tuple[bool, list[Section]]]:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may go on in the next line after an underscore, and is escaped."""
-    return escape(name).replace("_", Markup("_<wbr>"))
+    """A name that may go on in the next line after `_` and `=`, and is escaped."""
+    return escape(name).replace("_", Markup("_<wbr>")).replace("=", Markup("=<wbr>"))
 
 
 def _place(percent: float) -> str:
