@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hotstart.config import parse
+from hotstart.data import Subset
 from hotstart.data.sample import Batch
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import UsageError
@@ -103,9 +104,9 @@ def test_colours_are_counted_before_training_in_the_pretraining_set_alone(
     assert task.weights[nearest].max() < 0.3 * task.weights.mean()
     again, other = make(), make(rebalance=False)
     for each, items in ((again, material.train), (other, material.train)):
-        each.prepare(material.dataset, items, tmp_path, draws(1))
+        each.prepare(Subset(material.dataset, items), tmp_path, draws(1))
     warm = make()
-    warm.prepare(material.dataset, material.train[::2][:10], tmp_path, draws(1))
+    warm.prepare(Subset(material.dataset, material.train[::2][:10]), tmp_path, draws(1))
     assert not torch.equal(warm.mean_chroma, again.mean_chroma)
     torch.testing.assert_close(again.weights, task.weights)
     assert torch.equal(other.weights, torch.ones(313))
