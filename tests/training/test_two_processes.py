@@ -22,7 +22,11 @@ def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "task", ["simclr", "rotation", "byol", "deep_cluster", "inpainting", "supervised"]
+    "task",
+    [
+        *("simclr", "rotation", "byol", "deep_cluster", "inpainting", "supervised"),
+        *("rotation+simclr", "inpainting+deep_cluster"),
+    ],
 )
 def test_two_processes_equal_one(task: str, class_folder: Path, tmp_path: Path) -> None:
     one = run(class_folder, tmp_path / "one.pt", task, 1)

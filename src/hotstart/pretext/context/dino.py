@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.config import Field
-from hotstart.encoders import Encoder, Teacher, ema_schedule
+from hotstart.encoders import Encoder, Teacher, decay_for, ema_schedule
 from hotstart.pretext.attention import attention_panel
 from hotstart.pretext.codes import Prototypes, crop_cross_entropy, frozen_steps
-from hotstart.pretext.context.byol import default_ema_decay
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.multi_crop import GLOBAL, MultiCropSettings, MultiCropTask, encode_crops
 from hotstart.pretext.spread import PROJECTION_STD, dimension_std
@@ -28,6 +27,8 @@ from hotstart.pretext.task import (
 )
 from hotstart.pretext.two_views import positive_first
 
+SLOWEST = 0.996
+"""The paper's decay of the teacher."""
 INITIAL_DEVIATION = 0.02
 """Of the projector's weights, as in the paper's code."""
 
@@ -88,7 +89,7 @@ class DINO(MultiCropTask):
         self.register_buffer("centred", torch.zeros((), dtype=torch.bool))
         self.frozen_steps = frozen_steps(info)
         asked = settings.ema_decay
-        self.ema_decay = default_ema_decay(info.total_steps) if asked is None else asked
+        self.ema_decay = decay_for(info.total_steps, SLOWEST) if asked is None else asked
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of student and teacher on different crops; ln K for equal shares."""
