@@ -66,6 +66,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # Two regressions, of directions that have nothing to do with each other.
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
+    "sift_clusters": (math.log(10), 0.35, {"clusters": 10}),
     # Cosines with ten prototypes of 128 dimensions are near 0.
     "swav": (math.log(10), 0.3, {"temperature": 1.0, "prototypes": 10}),
     # As for SwAV; and the teacher, as soft, says as little.

@@ -155,3 +155,15 @@ def pairwise_order(assignments: Integers, rng: np.random.Generator) -> Integers:
     alone = [group[-1] for group in groups if len(group) % 2]
     order = np.concatenate([rng.permutation(pairs).reshape(-1), np.array(alone, np.int64)])
     return order.astype(np.int64)
+
+
+def named_evenly(truth: Tensor, right: Tensor, clusters: int) -> tuple[float, float]:
+    """How often a cluster is named rightly, as the mean over those that occur; and chance.
+
+    truth: int64 (N,), 0 .. K - 1. right: bool (N,), whether it was named. clusters: K. Always to
+    name the largest cluster is worth no more than chance, one over the clusters that occur.
+    """
+    seen = truth.bincount(minlength=clusters)
+    named = truth.bincount(right.double(), minlength=clusters)
+    occur = seen > 0
+    return float((named[occur] / seen[occur]).mean()), 1 / int(occur.sum())

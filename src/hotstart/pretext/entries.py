@@ -159,6 +159,14 @@ TASKS: dict[str, Entry] = {
         ("image", "index"),
         "Caron 2018, arXiv:1807.05520",
     ),
+    "sift_clusters": Entry(
+        "hotstart.pretext.context.sift_clusters:SIFTClusters",
+        "context",
+        "predictive",
+        ("image", "index"),
+        "Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; Sivic & Zisserman 2003, "
+        "doi:10.1109/ICCV.2003.1238663",
+    ),
     "swav": Entry(
         "hotstart.pretext.context.swav:SwAV",
         "context",

@@ -25,7 +25,7 @@ from hotstart.pretext.task import (
     Step,
     Views,
 )
-from hotstart.pretext.two_views import positive_first
+from hotstart.pretext.two_views import at_least_float, positive_first
 
 SLOWEST = 0.996
 """The paper's decay of the teacher."""
@@ -94,9 +94,9 @@ class DINO(MultiCropTask):
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of student and teacher on different crops; ln K for equal shares."""
         own, rows = self.settings, len(views["global"])
-        z = self.projector(encode_crops(self.encoder, views)).float()
+        z = at_least_float(self.projector(encode_crops(self.encoder, views)))
         logits = self.prototypes(z, frozen=progress.step < self.frozen_steps) / own.temperature
-        seen = self.teacher(torch.cat(views["global"].unbind(1))).float()
+        seen = at_least_float(self.teacher(torch.cat(views["global"].unbind(1))))
         said = self.teacher_prototypes(seen)
         mean = gather(said.mean(0, keepdim=True)).mean(0)
         centre = torch.where(self.centred, self.centre, mean)

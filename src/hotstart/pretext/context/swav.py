@@ -25,7 +25,7 @@ from hotstart.pretext.task import (
     Step,
     Views,
 )
-from hotstart.pretext.two_views import positive_first
+from hotstart.pretext.two_views import at_least_float, positive_first
 
 
 class SwAVSettings(MultiCropSettings):
@@ -77,7 +77,7 @@ class SwAV(MultiCropTask):
         The prototypes do not move in the first epoch, but in nine tenths of the run they do.
         """
         own, rows = self.settings, len(views["global"])
-        z = self.projector(encode_crops(self.encoder, views)).float()
+        z = at_least_float(self.projector(encode_crops(self.encoder, views)))
         scores = self.prototypes(z, frozen=progress.step < self.frozen_steps)
         crops = scores.view(-1, rows, scores.shape[1])
         codes = torch.stack([self._codes(crop) for crop in crops[:GLOBAL]])
@@ -91,7 +91,7 @@ class SwAV(MultiCropTask):
         panels = super().panels(batch, rng, answers=answers)
         if answers:
             wholes = centre_view(batch["image"], self.info.size)
-            scores = self.prototypes(self.projector(self.encoder(wholes)).float())
+            scores = self.prototypes(self.projector(self.encoder(wholes)))
             caption = "Pictures by the prototype that they are most like, which nobody named."
             panels.append(cluster_panel(self.name, caption, wholes, scores.argmax(1)))
         return panels
