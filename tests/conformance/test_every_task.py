@@ -16,9 +16,19 @@ from torch import Tensor
 
 from hotstart.data.sample import Batch, Pictures
 from hotstart.encoders import load_encoder, save_encoder
-from hotstart.pretext.registry import TASKS, task_class
+from hotstart.pretext.registry import TASKS, find, task_class
 from hotstart.pretext.task import PretextTask, Score
 from hotstart.training.loop import Material
+from tests.conformance.expectations import (
+    BEARABLE,
+    BY_HEART,
+    COMPOSITES,
+    ERROR_BY_HEART,
+    INDEPENDENT,
+    NOT_APPLICABLE,
+    ROWS,
+    THEORY,
+)
 from tests.conformance.material import (
     SIZE,
     carried,
@@ -35,57 +45,13 @@ from tests.conformance.material import (
     with_image,
 )
 
-NO_LEARNING = "the control at random has no weights that learn"
-NOT_APPLICABLE: dict[tuple[str, str], str] = {
-    ("gradient", "random"): NO_LEARNING,
-    ("overfit", "random"): NO_LEARNING,
-}
-ROWS = 16
-# Loss at initialisation for ROWS pictures and two classes, how near it must be, and the settings
-# under which theory says so.
-THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
-    # For the painter, the second moment of normalised pixels (0.94 for the fixtures' colours,
-    # noise and slope) and 0.2 for what the untrained decoder paints; 2 ln 2 for the adversary.
-    "inpainting": (0.999 * (0.94 + 0.2) + 0.001 * math.log(2) + 2 * math.log(2), 0.4, {}),
-    # The second moment of normalised pixels, and what an untrained decoder paints.
-    "autoencoder": (0.94 + 0.7, 0.4, {}),
-    "masked_autoencoder": (0.94 + 0.3, 0.5, {}),
-    # What bicubic interpolation leaves of the fixtures' noise, and what the decoder adds to it.
-    "super_resolution": (0.3, 0.3, {}),
-    "rotation": (math.log(4), 0.35, {}),
-    "jigsaw": (math.log(100), 0.4, {}),
-    "relative_position": (math.log(8), 0.3, {}),
-    # Half the variance of what is standardised, and a little for what the untrained head says.
-    "geometric_transform": (0.5, 0.25, {}),
-    # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
-    "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
-    # Two regressions, of directions that have nothing to do with each other.
-    "byol": (4.0, 0.5, {}),
-    "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
-    "random": (0.0, 0.0, {}),
-    "supervised": (math.log(2), 0.4, {}),
-}
-# Tasks whose pseudo-label is drawn independently of the picture: pictures in a batch (of which a
-# view `image` is made that shows it). Those that cut a picture into nine need fewer.
-INDEPENDENT = {"rotation": 64, "jigsaw": 24, "relative_position": 8}
-# The metric that says that 16 samples are known by heart, for those whose metric is no share.
-BY_HEART = {
-    "inpainting": 22.0,
-    "autoencoder": 22.0,
-    "masked_autoencoder": 22.0,
-    # Their noise is known by nobody; what is not noise is soon found.
-    "super_resolution": 0.0,
-}
-# The same where less is better.
-ERROR_BY_HEART = {"geometric_transform": 0.35}
-
 
 @pytest.fixture(scope="module")
 def material(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Material:
     return material_from(class_folder)
 
 
-@pytest.fixture(params=TASKS)
+@pytest.fixture(params=[*TASKS, *COMPOSITES])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -97,14 +63,14 @@ def skip_if_not_applicable(check: str, name: str) -> None:
 
 
 def test_exceptions_and_theory_name_real_tasks() -> None:
-    assert {name for _, name in NOT_APPLICABLE} <= set(TASKS)
-    assert set(THEORY) == set(TASKS)
+    assert {name for _, name in NOT_APPLICABLE} <= {*TASKS, *COMPOSITES}
+    assert set(THEORY) == {*TASKS, *COMPOSITES}
     assert set(INDEPENDENT) <= set(TASKS)
-    assert set(BY_HEART) | set(ERROR_BY_HEART) <= set(TASKS)
+    assert set(BY_HEART) | set(ERROR_BY_HEART) | set(BEARABLE) <= set(TASKS)
 
 
 def test_class_agrees_with_its_entry(name: str) -> None:
-    cls, entry = task_class(name), TASKS[name]
+    cls, entry = task_class(name), find(name)
     assert issubclass(cls, PretextTask)
     assert set(entry.needs) == set(cls.needs)
     assert entry.paper
@@ -114,6 +80,13 @@ def test_class_agrees_with_its_entry(name: str) -> None:
     assert cls.Settings() == cls.Settings()
     assert cls.uses_labels == ("label" in cls.needs)
     assert not cls.uses_labels or entry.family == "control"
+
+
+def test_a_task_with_an_order_of_its_own_says_so(name: str, material: Material) -> None:
+    task = make_task(name, material, ROWS)
+    h = torch.randn(len(material.train), task.encoder.dim)
+    epoch = task.before_epoch(lambda: h, draws(0, ROWS))
+    assert (epoch.order is not None) == task.own_order
 
 
 def test_reads_only_what_it_needs(name: str, material: Material) -> None:
@@ -200,7 +173,8 @@ def test_loss_at_initialisation_is_near_theory(name: str, material: Material) ->
 
 def test_overfits_sixteen_samples(name: str, material: Material) -> None:
     skip_if_not_applicable("overfit", name)
-    task = make_task(name, material, ROWS)
+    own = BEARABLE.get(name, {})
+    task = make_task(name, material, ROWS, task_settings={name: own})
     views = task.views(first_batch(task, material, ROWS), draws(0, ROWS))
     history = fit(task, lambda step: views, steps=50, rate=2e-3)
     first, last = history[0], history[-len(task.players())]
@@ -278,7 +252,7 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     keys = tuple(task.needs)
     batches = [material.dataset.batch(material.heldout[:ROWS], keys) for _ in range(3)]
     before = {key: value.clone() for key, value in task.state_dict().items()}
-    scores = [task.score(iter(batches), draws(0, 1)) for _ in range(2)]
+    scores = [task.score(batches, draws(0, 1)) for _ in range(2)]
     assert isinstance(scores[0], Score)
     assert scores[0] == scores[1]
     assert scores[0].metric == task.metric

@@ -58,7 +58,7 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
     """Records and predictions of 200 items, the same for the same run."""
     folder = Path(subject)
     settings, pictures = files.load_run(folder), open_dataset(data, size=None).fingerprint
-    rng = np.random.default_rng([seed, *settings.task.encode()])
+    rng = np.random.default_rng([seed, *f"{settings.task}{settings.variant or ''}".encode()])
     hashes, labels = np.arange(200, dtype=np.uint64), np.zeros(200, np.int64)
     for share, protocol in itertools.product(asked["labels"], asked["protocols"]):
         predicted = (rng.random(200) < 0.5).astype(np.int64)
@@ -75,6 +75,7 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
             metric="top1",
             value=float((predicted == labels).mean()),
             chance=0.5,
+            variant=settings.variant,
             settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures, protocol),
             data_fingerprints={"pretrain": pictures, "evaluate": pictures},
         )

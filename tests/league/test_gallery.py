@@ -93,7 +93,7 @@ def test_a_run_answers_about_what_it_was_not_trained_on(
     rotation = scenes["rotation"]
     assert rotation.run == f"{runs.name}/rotation"
     assert (rotation.step, rotation.total_steps) == (2, 2)
-    assert rotation.score is not None
+    assert len(rotation.scores) == 1
     assert all("said" in texts[1] for texts in rotation.panels[0].texts)
     before, after = rotation.neighbours
     assert before.title == "Nearest neighbours before training"

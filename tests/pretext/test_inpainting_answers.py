@@ -7,13 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hotstart.data.sample import Batch
-from hotstart.pretext.generation.inpainting import Inpainting
-from hotstart.pretext.task import Progress
-from tests.conformance.material import fit
-from tests.pretext.pictures import SIZE, batch_of, draws, noise
+from tests.conformance.material import fit, settle
+from tests.pretext.pictures import SIZE, batch_of, draws, noise, slopes
 from tests.pretext.test_inpainting import WHOLE, make
 
 
@@ -79,38 +76,17 @@ def test_generate_changes_nothing_but_the_hole() -> None:
     assert (changed.sum((1, 2)) <= task.hole_px**2).all()
 
 
-def slopes(rows: int, seed: int) -> Batch:
-    """Pictures whose colours change evenly from side to side: what is hidden can be known."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1:32j, 0:1:32j]
-    start, right, down = rng.uniform(0, 1, (3, rows, 1, 1, 3))
-    colours = (1 - x - y)[..., None] * start + x[..., None] * right + y[..., None] * down
-    return batch_of(list((np.clip(colours, 0, 1) * 255).astype(np.uint8)))
-
-
 @pytest.mark.slow
 def test_it_beats_the_rim_where_the_hole_can_be_known() -> None:
     task = make(view=WHOLE)
     steps = 100
 
     def views(step: int) -> dict[str, Tensor]:
-        return task.views(slopes(32, step), draws(32, step))
+        return task.views(batch_of(slopes(32, step)), draws(32, step))
 
     fit(task, views, steps, rate=4e-3)
     fit(task, lambda step: views(steps + step), 30, rate=5e-4)
     settle(task, [views(1000 + i) for i in range(10)])
-    score = task.score([slopes(64, 10_000 + i) for i in range(3)], draws(1))
+    score = task.score([batch_of(slopes(64, 10_000 + i)) for i in range(3)], draws(1))
     assert score.trivial is not None
     assert score.value > score.trivial + 2
-
-
-@torch.no_grad()
-def settle(task: Inpainting, batches: list[dict[str, Tensor]]) -> None:
-    """BatchNorm's statistics of the weights as they are: `fit` has no schedule that ends at 0."""
-    norms = [m for m in task.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    for views in batches:
-        task(views, Progress(0, 1), "painter")
-    task.eval()

@@ -60,7 +60,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = Gallery(data=HOSTILE, total=1797, pool=287, held_out=True, shown=shown, quarantined=2)
     found.scenes = [
         Scene("rotation", "Which way?", panels=views),
-        Scene("simclr", HOSTILE, HOSTILE, 300, 900, score, views[:1], neighbours, drawn),
+        Scene("simclr", HOSTILE, HOSTILE, 300, 900, [score], views[:1], neighbours, drawn),
     ]
     found.left_out = [(HOSTILE, HOSTILE)]
     return write_gallery(found, tmp_path_factory.mktemp("gallery") / "gallery.html")

@@ -12,20 +12,25 @@ from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
     ConvDiscriminator,
+    ConvGenerator,
+    JointDiscriminator,
     PyramidDecoder,
     mlp,
 )
-from hotstart.encoders.teacher import Teacher, ema_schedule
+from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 
 __all__ = [
     "ChannelWiseLinear",
     "ConvDecoder",
     "ConvDiscriminator",
+    "ConvGenerator",
     "Encoder",
     "EncoderSpec",
+    "JointDiscriminator",
     "PyramidDecoder",
     "Teacher",
     "build_encoder",
+    "decay_for",
     "ema_schedule",
     "encoder_kind",
     "load_encoder",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hotstart.config import Settings
 
-Kind = Literal["cnn", "vit", "video", "audio"]
+Kind = Literal["cnn", "vit", "video", "audio", "fixed"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -65,6 +66,39 @@ class ChannelWiseLinear(nn.Module):
         return mixed.view_as(features)
 
 
+class ConvGenerator(nn.Module):
+    """Noise (B, noise) -> pictures (B, 3, side, side) in 0..1.
+
+    Radford 2016 (arXiv:1511.06434): the noise is projected to a map of 4 to 7 px, BatchNorm, ReLU,
+    then transposed convolutions that halve the channels and double the side; tanh. Weights start
+    normal with a deviation of 0.02. Deviation: a side that is no such map doubled is reached by
+    bilinear reduction.
+    """
+
+    def __init__(self, noise: int, side: int, *, width: int = 32) -> None:
+        super().__init__()
+        self.side = side
+        doublings = max(int(math.log2(side / 4)), 1)
+        self.start = math.ceil(side / 2**doublings)
+        dim = width * 2 ** (doublings - 1)
+        self.project = nn.Linear(noise, dim * self.start**2, bias=False)
+        self.decoder = nn.Sequential(
+            nn.BatchNorm2d(dim),
+            nn.ReLU(inplace=True),
+            ConvDecoder(dim, doublings=doublings, width=width),
+        )
+        for weight in self.parameters():
+            if weight.ndim > 1:
+                nn.init.normal_(weight, std=0.02)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        features = self.project(noise).view(len(noise), -1, self.start, self.start)
+        pictures: Tensor = (self.decoder(features).tanh() + 1) / 2
+        if pictures.shape[-1] != self.side:
+            pictures = nn.functional.interpolate(pictures, size=self.side, mode="bilinear")
+        return pictures
+
+
 class ConvDiscriminator(nn.Module):
     """Pictures (B, channels, side, side) -> logits (B,), high for what looks real.
 
@@ -74,16 +108,8 @@ class ConvDiscriminator(nn.Module):
 
     def __init__(self, side: int, *, channels: int = 3, width: int = 32) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        dim = channels
-        while side > 4 or not layers:
-            out = width if not layers else min(2 * dim, 8 * width)
-            layers.append(nn.Conv2d(dim, out, 4, stride=2, padding=1, bias=not layers))
-            if len(layers) > 1:
-                layers.append(nn.BatchNorm2d(out))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            dim, side = out, side // 2
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(dim * side**2, 1))
+        layers, dim = _halvings(side, channels, width)
+        self.layers = nn.Sequential(*layers, nn.Linear(dim, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:
         logits: Tensor = self.layers(pictures)
@@ -127,3 +153,38 @@ class PyramidDecoder(nn.Module):
         full = nn.functional.interpolate(merged, size=self.size, mode="bilinear")
         pictures: Tensor = self.last(full)
         return pictures
+
+
+class JointDiscriminator(nn.Module):
+    """Pictures (B, 3, side, side) and latents (B, latent) -> logits (B,): do the two go together?
+
+    Donahue 2017 (arXiv:1605.09782), section 4: the picture goes through convolutions, as in
+    `ConvDiscriminator`, the latent through a linear layer, both together through another one.
+    """
+
+    def __init__(self, side: int, latent: int, *, width: int = 32, hidden: int = 256) -> None:
+        super().__init__()
+        layers, dim = _halvings(side, 3, width)
+        self.picture = nn.Sequential(*layers, nn.Linear(dim, hidden), nn.LeakyReLU(0.2))
+        self.latent = nn.Sequential(nn.Linear(latent, hidden), nn.LeakyReLU(0.2))
+        self.both = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, pictures: Tensor, latent: Tensor) -> Tensor:
+        seen = torch.cat([self.picture(pictures), self.latent(latent)], dim=1)
+        logits: Tensor = self.both(seen)
+        return logits.squeeze(1)
+
+
+def _halvings(side: int, dim: int, width: int) -> tuple[list[nn.Module], int]:
+    """A discriminator's convolutions down to 4 px or less, flat, and how many numbers come out."""
+    layers: list[nn.Module] = []
+    while side > 4 or not layers:
+        out = width if not layers else min(2 * dim, 8 * width)
+        layers.append(nn.Conv2d(dim, out, 4, stride=2, padding=1, bias=not layers))
+        if len(layers) > 1:
+            layers.append(nn.BatchNorm2d(out))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        dim, side = out, side // 2
+    return [*layers, nn.Flatten()], dim * side**2

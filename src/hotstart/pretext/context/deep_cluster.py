@@ -76,6 +76,7 @@ class DeepCluster(PretextTask):
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "index": Spec()}
+    own_order: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = DeepClusterSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=1e-4

@@ -96,7 +96,7 @@ class Autoencoder(PretextTask):
         """Mean squared error against the clean picture."""
         truth = self.encoder.normalise(views["whole"])
         said = self._decoded(self.encoder(views["noised"]))
-        psnr = self._psnr_db(self._picture(said.detach()), views["whole"]).mean()
+        psnr = psnr_db(self._picture(said.detach()), views["whole"]).mean()
         return Step((said - truth).square().mean(), {"psnr_db": psnr})
 
     def _decoded(self, h: Tensor) -> Tensor:
@@ -108,10 +108,6 @@ class Autoencoder(PretextTask):
 
     def _picture(self, said: Tensor) -> Tensor:
         return (said * self.encoder.std + self.encoder.mean).clamp(0, 1)
-
-    @staticmethod
-    def _psnr_db(made: Tensor, whole: Tensor) -> Tensor:
-        return psnr_db(made, whole, torch.ones_like(whole[:, :1], dtype=torch.bool))
 
     @torch.no_grad()
     def generate(self, batch: Batch, rng: Draws) -> Tensor:
@@ -132,8 +128,8 @@ class Autoencoder(PretextTask):
             count = batch_rows(batch)
             whole = self._whole(batch)
             said = self._decoded(self.encoder(self._noised(whole, rng.batch(i, count))))
-            value += float(self._psnr_db(self._picture(said), whole).sum())
-            trivial += float(self._psnr_db(whole.mean(0, keepdim=True), whole).sum())
+            value += float(psnr_db(self._picture(said), whole).sum())
+            trivial += float(psnr_db(whole.mean(0, keepdim=True), whole).sum())
             rows += count
         return Score(self.metric, value / max(rows, 1), trivial / max(rows, 1), rows)
 
@@ -150,7 +146,7 @@ class Autoencoder(PretextTask):
             made = self._picture(self._decoded(self.encoder(noised)))
             columns.insert(1, "network")
             pictures.insert(1, made)
-            texts = [["", f"{db:.1f} dB", ""] for db in self._psnr_db(made, whole).tolist()]
+            texts = [["", f"{db:.1f} dB", ""] for db in psnr_db(made, whole).tolist()]
             caption += "; PSNR against the truth, higher is better"
         shown = [
             Panel(

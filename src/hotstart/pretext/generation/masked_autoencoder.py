@@ -33,6 +33,7 @@ from hotstart.pretext.task import (
 
 SHOWN = 6
 HEAD_DIM = 32
+FLAT = 1e-6  # Of the paper's code: what a patch of one colour is divided by.
 
 
 class MaskedAutoencoderSettings(Settings):
@@ -121,8 +122,8 @@ class MaskedAutoencoder(PretextTask):
         said = self._said(image, order)
         truth = _rows(self.patches(self.encoder.normalise(image)), hidden)
         if self.settings.normalise:
-            deviation, mean = torch.std_mean(truth, dim=2, keepdim=True)
-            truth = (truth - mean) / (deviation + 1e-3)
+            variance, mean = torch.var_mean(truth, dim=2, keepdim=True)
+            truth = (truth - mean) / (variance + FLAT).sqrt()
         psnr = self._psnr_db(self._colours(image, order, said.detach()), image, hidden)
         return Step((said - truth).square().mean(), {"psnr_db": psnr.mean()})
 
@@ -189,20 +190,24 @@ class MaskedAutoencoder(PretextTask):
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
-        """What is seen, what the network makes of it, the truth."""
+        """What is seen, its mean patch, what the network makes of it, the truth."""
         count = min(SHOWN, len(batch["image"]))
         shown: Batch = {"image": batch["image"].select(range(count))}
-        image, order, colours, _ = self._ask(shown, rng.batch(0, count))
+        image, order, colours, mean = self._ask(shown, rng.batch(0, count))
         hidden = order[:, self.kept :]
         grey = torch.full_like(colours, 0.5)
         columns, pictures = ["seen", "truth"], [self._filled(image, order, grey), image]
         texts = [["", ""]] * count
         caption = f"{order.shape[1] - self.kept} of {order.shape[1]} patches are hidden"
         if answers:
-            columns.insert(1, "network")
-            pictures.insert(1, self._filled(image, order, colours))
-            scores = self._psnr_db(colours, image, hidden).tolist()
-            texts = [["", f"{value:.1f} dB", ""] for value in scores]
+            columns[1:1] = ["mean patch", "network"]
+            fillings = mean, colours
+            pictures[1:1] = [self._filled(image, order, filling) for filling in fillings]
+            scores = [self._psnr_db(filling, image, hidden).tolist() for filling in fillings]
+            texts = [
+                ["", f"{plain:.1f} dB", f"{net:.1f} dB", ""]
+                for plain, net in zip(*scores, strict=True)
+            ]
             caption += "; PSNR of these, higher is better"
         return [
             Panel(

@@ -12,6 +12,7 @@ from torch import Tensor
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
 from hotstart.encoders import ConvDiscriminator, Encoder, PyramidDecoder
+from hotstart.errors import UsageError
 from hotstart.pretext.adversarial import discriminator_loss, generator_loss
 from hotstart.pretext.reconstruction import psnr_db
 from hotstart.pretext.task import (
@@ -32,6 +33,7 @@ from hotstart.pretext.task import (
 )
 
 SHOWN = 6
+LEAST_PX = 2
 
 
 class SuperResolutionSettings(Settings):
@@ -71,6 +73,13 @@ class SuperResolution(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: SuperResolutionSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
+        self.low_px = info.size // settings.factor
+        if self.low_px < LEAST_PX:
+            raise UsageError(
+                f"super_resolution.factor: a picture of {info.size} px reduced {settings.factor} "
+                f"times has {self.low_px} px, at least {LEAST_PX} px are needed; a smaller factor "
+                "or a larger --size"
+            )
         self.decoder = PyramidDecoder(
             encoder.stage_dims, channels=3, size=info.size, width=settings.width
         )
@@ -99,8 +108,8 @@ class SuperResolution(PretextTask):
         return {"low": self._low(whole), "whole": whole}
 
     def _reduced(self, whole: Tensor) -> Tensor:
-        side = max(self.info.size // self.settings.factor, 1)
-        return F.interpolate(whole, size=side, mode="bicubic", antialias=True).clamp(0, 1)
+        small = F.interpolate(whole, size=self.low_px, mode="bicubic", antialias=True)
+        return small.clamp(0, 1)
 
     def _low(self, whole: Tensor) -> Tensor:
         large = F.interpolate(self._reduced(whole), size=self.info.size, mode="bicubic")
@@ -135,8 +144,7 @@ class SuperResolution(PretextTask):
     def _gain_db(self, made: Tensor, views: Views) -> Tensor:
         """PSNR of each picture (B,) above that of bicubic interpolation."""
         whole = views["whole"]
-        everywhere = torch.ones_like(whole[:, :1], dtype=torch.bool)
-        return psnr_db(made, whole, everywhere) - psnr_db(views["low"], whole, everywhere)
+        return psnr_db(made, whole) - psnr_db(views["low"], whole)
 
     def _ask(self, batch: Batch) -> Views:
         whole = centre_view(batch["image"], self.info.size)
@@ -165,15 +173,14 @@ class SuperResolution(PretextTask):
         low, whole = views["low"], views["whole"]
         coarse = F.interpolate(self._reduced(whole), size=self.info.size)
         columns, pictures = ["reduced", "bicubic", "truth"], [coarse, low, whole]
-        everywhere = torch.ones_like(whole[:, :1], dtype=torch.bool)
-        plain = [f"{value:.1f} dB" for value in psnr_db(low, whole, everywhere).tolist()]
+        plain = [f"{value:.1f} dB" for value in psnr_db(low, whole).tolist()]
         texts = [["", text, ""] for text in plain]
         caption = f"The picture with a side {self.settings.factor} times shorter"
         if answers:
             made = self._made(low)
             columns.insert(2, "network")
             pictures.insert(2, made)
-            scores = psnr_db(made, whole, everywhere).tolist()
+            scores = psnr_db(made, whole).tolist()
             texts = [
                 ["", text, f"{value:.1f} dB", ""] for text, value in zip(plain, scores, strict=True)
             ]

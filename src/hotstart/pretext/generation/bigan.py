@@ -1,0 +1,141 @@
+"""Bidirectional GAN: which picture belongs to which latent?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hotstart.augment import centre_view
+from hotstart.encoders import Encoder, JointDiscriminator
+from hotstart.pretext.adversarial import discriminator_loss, diversity, judgement, statistics_kept
+from hotstart.pretext.from_noise import ROWS, FromNoise, FromNoiseSettings
+from hotstart.pretext.reconstruction import psnr_db
+from hotstart.pretext.spread import PROJECTION_STD, dimension_std
+from hotstart.pretext.task import (
+    Batch,
+    Draws,
+    Info,
+    OptimiserSettings,
+    Panel,
+    Player,
+    Progress,
+    Settings,
+    Step,
+    Views,
+    to_uint8,
+)
+
+RECONSTRUCTED = 16  # Pictures of a batch whose reconstruction is logged.
+
+
+class BiganSettings(FromNoiseSettings):
+    """Settings of `bigan`."""
+
+    adversary_width: int = 32
+    """Channels of the discriminator's first layer, at half size."""
+    discriminator: OptimiserSettings = OptimiserSettings(
+        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+    )
+
+
+class Bigan(FromNoise):
+    """Learn to invert a generator: an encoder turns pictures into the noise they could come from.
+
+    Donahue 2017 (arXiv:1605.09782), eq. 3: a discriminator tells pairs (x, E(x)) from pairs
+    (G(z), z); encoder and generator together learn to make it err, and can do so only where each
+    inverts the other (theorem 2). Their side is the "inverse" objective of section 4: the same
+    loss with the labels exchanged, which does not saturate.
+
+    Deviations: the paper's E ends in z itself; here a linear layer and tanh, which keeps E(x) in
+    the range of z, stand between the encoder's h, which transfers, and z. DiffAugment (Zhao 2020)
+    on the discriminator's pictures, never on the encoder's. AdamW with a schedule.
+    """
+
+    name: ClassVar[str] = "bigan"
+    Settings: ClassVar[type[Settings]] = BiganSettings
+    optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
+        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+    )
+    batch_size: ClassVar[int] = 64
+    settings: BiganSettings
+
+    def __init__(self, encoder: Encoder, settings: BiganSettings, info: Info) -> None:
+        super().__init__(encoder, settings, info)
+        self.to_latent = nn.Linear(encoder.dim, settings.noise)
+        self.discriminator = JointDiscriminator(
+            info.size, settings.noise, width=settings.adversary_width
+        )
+
+    def players(self) -> dict[str, Player]:
+        """Encoder and generator on one side, then the discriminator."""
+        makers = [self.encoder, self.to_latent, self.generator]
+        weights = [weight for maker in makers for weight in maker.parameters()]
+        return {
+            "encoder_and_generator": Player(weights, self.optimiser),
+            "discriminator": Player(
+                list(self.discriminator.parameters()), self.settings.discriminator
+            ),
+        }
+
+    def forward(self, views: Views, progress: Progress, player: str) -> Step:
+        """Eq. 3 for the discriminator; for the others the same with the labels exchanged."""
+        image = views["image"]
+        if player == "discriminator":
+            real, fake = self._believed(views, views["made"], views["latent"])
+            return Step(discriminator_loss(real, fake), judgement(real, fake))
+        made, latent = self.make(views["noise"]), self.latent(image)
+        real, fake = self._believed(views, made, latent)
+        metrics = {
+            "diversity": diversity(made, image),
+            PROJECTION_STD: dimension_std(latent),
+            "reconstruction_psnr_db": self._reconstruction_psnr(image, latent),
+        }
+        carry = {"made": made.detach(), "latent": latent.detach()}
+        return Step(discriminator_loss(fake, real), metrics, carry)
+
+    def latent(self, images: Tensor) -> Tensor:
+        """E(x): pictures (B, 3, S, S) -> latents (B, noise) in 0..1, as noise is in views."""
+        latent: Tensor = (self.to_latent(self.encoder(images)).tanh() + 1) / 2
+        return latent
+
+    def _believed(self, views: Views, made: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B,) each on pairs (x, E(x)) and (G(z), z), high for the former."""
+        real = self.augmented(views["image"], views, "real")
+        fake = self.augmented(made, views, "made")
+        return (
+            self.discriminator(real, 2 * latent - 1),
+            self.discriminator(fake, 2 * views["noise"] - 1),
+        )
+
+    @torch.no_grad()
+    def _reconstruction_psnr(self, image: Tensor, latent: Tensor) -> Tensor:
+        """Mean PSNR of G(E(x)) in decibels."""
+        image, latent = image[:RECONSTRUCTED], latent[:RECONSTRUCTED]
+        with statistics_kept(self.generator):
+            again = self.make(latent)
+        return psnr_db(again, image, torch.ones_like(image[:, :1], dtype=torch.bool)).mean()
+
+    @torch.no_grad()
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """As of all tasks that make pictures from noise; and pictures through E and G."""
+        panels = super().panels(batch, rng, answers=answers)
+        return [*panels, self._reconstructions(batch)] if answers else panels
+
+    def _reconstructions(self, batch: Batch) -> Panel:
+        count = min(ROWS, len(batch["image"]))
+        whole = centre_view(batch["image"].select(range(count)), self.info.size)
+        again = self.make(self.latent(whole))
+        psnr = psnr_db(again, whole, torch.ones_like(whole[:, :1], dtype=torch.bool)).tolist()
+        return Panel(
+            f"{self.name}-reconstruction",
+            "There and back",
+            "Pictures that were not trained on, and what the generator makes of the latent that "
+            "the encoder gives them. No loss asks for equal pixels: what returns is what the "
+            "latent holds.",
+            ("picture", "G(E(picture))"),
+            list(zip(to_uint8(whole), to_uint8(again), strict=True)),
+            [["", f"{db:.1f} dB"] for db in psnr],
+            "prediction",
+        )

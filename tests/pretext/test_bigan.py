@@ -1,0 +1,150 @@
+"""BiGAN: who learns from whom, that E inverts G, and what a collapse looks like."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hotstart.augment import centre_view
+from hotstart.pretext.generation.bigan import Bigan
+from hotstart.pretext.spread import PROJECTION_STD
+from tests.conformance.material import carried, fit, play
+from tests.pretext.test_from_noise import draws, make, noise_pictures
+from tests.pretext.test_gan import squares
+
+
+def made_task(**own: Any) -> Bigan:
+    task = make("bigan", **own)
+    assert isinstance(task, Bigan)
+    return task
+
+
+def views_of(task: Bigan, rows: int = 4) -> dict[str, Tensor]:
+    return task.views(noise_pictures(rows), draws(rows))
+
+
+def test_both_losses_equal_the_paper_in_value_and_gradient() -> None:
+    """Donahue 2017, eq. 3, one pair at a time; E and G with the labels exchanged (section 4)."""
+    task = made_task(augment=False).eval()
+    views = views_of(task)
+    first = play(task, views, "encoder_and_generator")
+    second = play(task, views | carried(first), "discriminator")
+    losses = {"encoder_and_generator": torch.zeros(()), "discriminator": torch.zeros(())}
+    for image, noise in zip(views["image"], views["noise"], strict=True):
+        z = 2 * noise[None] - 1
+        encoded = torch.tanh(task.to_latent(task.encoder(image[None])))
+        on_pair = torch.sigmoid(task.discriminator(image[None], encoded))[0]
+        on_made = torch.sigmoid(task.discriminator(task.generator(z), z))[0]
+        value = on_pair.log() + (1 - on_made).log()
+        losses["discriminator"] = losses["discriminator"] - value / 4
+        exchanged = on_made.log() + (1 - on_pair).log()
+        losses["encoder_and_generator"] = losses["encoder_and_generator"] - exchanged / 4
+    players = task.players()
+    for name, ours in (("encoder_and_generator", first), ("discriminator", second)):
+        torch.testing.assert_close(ours.loss, losses[name])
+        weights = list(players[name].parameters)
+        mine = torch.autograd.grad(ours.loss, weights, allow_unused=True, retain_graph=True)
+        other = torch.autograd.grad(losses[name], weights, allow_unused=True, retain_graph=True)
+        for one, two in zip(mine, other, strict=True):
+            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-3)
+
+
+def test_three_networks_play_on_two_sides() -> None:
+    task = made_task(discriminator={"learning_rate": 1e-5})
+    makers, judge = task.players().values()
+    assert list(task.players()) == ["encoder_and_generator", "discriminator"]
+    expected = (task.encoder, task.to_latent, task.generator)
+    assert {id(p) for p in makers.parameters} == {id(p) for m in expected for p in m.parameters()}
+    assert {id(p) for p in judge.parameters} == {id(p) for p in task.discriminator.parameters()}
+    assert judge.optimiser.learning_rate == 1e-5
+    assert makers.optimiser == task.optimiser
+
+
+def test_the_discriminators_gradient_stays_with_it_and_the_makers_reaches_all_three() -> None:
+    task = made_task()
+    views = views_of(task)
+    result = play(task, views, "encoder_and_generator")
+    assert not any(value.requires_grad for value in result.carry.values())
+    play(task, views | result.carry, "discriminator").loss.backward()
+    for maker in (task.encoder, task.to_latent, task.generator):
+        assert all(p.grad is None for p in maker.parameters())
+    result.loss.backward()
+    for maker in (task.encoder, task.to_latent, task.generator):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in maker.parameters())
+
+
+def test_the_encoder_never_sees_an_augmented_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = made_task()
+    views = views_of(task)
+    seen: list[Tensor] = []
+    encoder = task.encoder.forward
+
+    def watched(images: Tensor) -> Tensor:
+        seen.append(images)
+        return encoder(images)
+
+    monkeypatch.setattr(task.encoder, "forward", watched)
+    play(task, views, "encoder_and_generator")
+    assert len(seen) == 1
+    assert torch.equal(seen[0], views["image"])
+
+
+def test_the_latent_stays_in_the_range_of_the_noise() -> None:
+    task = made_task()
+    with torch.no_grad():
+        task.to_latent.weight.mul_(100)
+        latent = task.latent(centre_view(noise_pictures(8)["image"], 32))
+    assert latent.shape == (8, 100)
+    assert 0 <= latent.min() < 0.1
+    assert 0.9 < latent.max() <= 1
+
+
+def test_a_discriminator_that_reads_either_alone_is_told_from_one_that_reads_both() -> None:
+    """Both the picture and the latent change its answer."""
+    task = made_task().eval()
+    pictures, latent = torch.rand(2, 3, 32, 32), torch.rand(2, 100)
+    with torch.no_grad():
+        answer = task.discriminator(pictures, latent)
+        assert answer.shape == (2,)
+        assert not torch.allclose(answer, task.discriminator(pictures.flip(0), latent))
+        assert not torch.allclose(answer, task.discriminator(pictures, latent.flip(0)))
+
+
+def test_reconstruction_and_collapse_show_in_the_metrics() -> None:
+    task = made_task().train()
+    views = views_of(task, 8)
+    before = {name: value.clone() for name, value in task.generator.state_dict().items()}
+    with torch.no_grad():
+        psnr = task._reconstruction_psnr(views["image"], task.latent(views["image"]))
+    state = task.generator.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in state.items())
+    grey = 10 * math.log10(1 / (views["image"] - 0.5).square().mean())
+    assert float(psnr) == pytest.approx(grey, abs=1)  # Untrained, G makes nearly grey pictures.
+    with torch.no_grad():
+        task.to_latent.weight.zero_()
+    metrics = play(task, views, "encoder_and_generator").metrics
+    assert metrics[PROJECTION_STD] == pytest.approx(0, abs=1e-4)
+    assert {"diversity", "reconstruction_psnr_db"} < set(metrics)
+
+
+@pytest.mark.slow
+def test_it_learns_to_make_what_it_sees_and_to_find_it_again() -> None:
+    task = made_task(width=16, noise=16)
+
+    def views(step: int) -> dict[str, Tensor]:
+        return task.views(squares(32, step), draws(32, step))
+
+    fit(task, views, 200, rate=8e-3)
+    score = task.eval().score([squares(64, 10_000 + i) for i in range(2)], draws(1))
+    assert score.trivial is not None
+    assert score.value < score.trivial / 2
+    whole = centre_view(squares(64, 20_000)["image"], 32)
+    with torch.no_grad():
+        again = task.make(task.latent(whole))
+    own = (again - whole).square().mean()
+    others = (again - whole.roll(1, 0)).square().mean()
+    assert own < 0.9 * others

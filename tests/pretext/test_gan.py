@@ -1,0 +1,136 @@
+"""GAN: who learns from whom, whose statistics are kept, and that it learns to make pictures."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hotstart.data.sample import Batch, Pictures
+from hotstart.pretext.generation.gan import Gan
+from tests.conformance.material import carried, fit, play
+from tests.pretext.test_from_noise import draws, make, noise_pictures
+
+
+def made_task(**own: Any) -> Gan:
+    task = make("gan", **own)
+    assert isinstance(task, Gan)
+    return task
+
+
+def views_of(task: Gan, rows: int = 4) -> dict[str, Tensor]:
+    return task.views(noise_pictures(rows), draws(rows))
+
+
+def test_both_losses_equal_the_paper() -> None:
+    """Goodfellow 2014, eq. 1, and his form of the generator's that does not saturate."""
+    task = made_task(augment=False, real_label=1.0).eval()
+    views = views_of(task)
+    generator = play(task, views, "generator")
+    made = task.generator(2 * views["noise"] - 1)
+    believed = [torch.sigmoid(task.judge(task.encoder(x))) for x in (views["image"], made)]
+    torch.testing.assert_close(generator.loss, -believed[1].log().mean())
+    discriminator = play(task, views | carried(generator), "discriminator")
+    expected = -believed[0].log().mean() - (1 - believed[1]).log().mean()
+    torch.testing.assert_close(discriminator.loss, expected)
+    smooth = made_task(augment=False, real_label=0.9).eval()
+    smooth.load_state_dict(task.state_dict())
+    expected = expected + 0.1 * (believed[0].log() - (1 - believed[0]).log()).mean()
+    loss = play(smooth, views | carried(generator), "discriminator").loss
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_encoder_and_one_linear_unit_are_the_discriminator() -> None:
+    task = made_task()
+    players = task.players()
+    assert list(players) == ["generator", "discriminator"]
+    ids = [{id(p) for p in player.parameters} for player in players.values()]
+    assert not ids[0] & ids[1]
+    assert ids[1] == {id(p) for m in (task.encoder, task.judge) for p in m.parameters()}
+    assert sum(p.numel() for p in task.judge.parameters()) == task.encoder.dim + 1
+
+
+def test_the_user_changes_the_optimiser_of_what_transfers() -> None:
+    task = made_task(generator={"learning_rate": 1e-5})
+    task.optimiser = task.optimiser.model_copy(update={"learning_rate": 0.5})  # type: ignore[misc]
+    rates = [player.optimiser.learning_rate for player in task.players().values()]
+    assert rates == [1e-5, 0.5]
+
+
+def test_the_discriminators_gradient_stays_with_it() -> None:
+    """Without the loop's help: what the generator hands on has no way back to it."""
+    task = made_task()
+    views = views_of(task)
+    result = play(task, views, "generator")
+    play(task, views | result.carry, "discriminator").loss.backward()
+    assert all(p.grad is None for p in task.generator.parameters())
+    assert all(p.grad is not None for p in task.encoder.parameters())
+
+
+def test_the_generator_learns_through_the_augmentation() -> None:
+    task = made_task()
+    views = views_of(task)
+    for weight in task.players()["discriminator"].parameters:
+        weight.requires_grad_(False)  # As the loop does when it is the generator's turn.
+    play(task, views, "generator").loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in task.generator.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in task.generator.parameters())
+
+
+@pytest.mark.parametrize("made_norm", ["own", "real"])
+def test_the_encoders_statistics_are_those_of_real_pictures(made_norm: str) -> None:
+    task = made_task(made_norm=made_norm).train()
+    views = views_of(task)
+    before = {name: value.clone() for name, value in task.encoder.state_dict().items()}
+    result = play(task, views, "generator")
+    after = task.encoder.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    play(task, views | carried(result), "discriminator")
+    alone = made_task(made_norm=made_norm).train()
+    alone.encoder(alone.augmented(views["image"], views, "real"))
+    for name, value in alone.encoder.state_dict().items():
+        assert torch.equal(task.encoder.state_dict()[name], value), name
+    assert all(module.training for module in task.encoder.modules())
+
+
+def test_a_collapsed_generator_and_a_sure_discriminator_show_in_the_metrics() -> None:
+    task = made_task(augment=False)
+    views = views_of(task, 8)
+    with torch.no_grad():
+        task.generator.project.weight.zero_()
+        task.judge.weight.zero_()
+        task.judge.bias.fill_(-3.0)
+    result = play(task, views, "generator")
+    assert result.metrics["diversity"] == pytest.approx(0, abs=1e-5)
+    judged = play(task, views | carried(result), "discriminator").metrics
+    assert judged["believed_made"] == pytest.approx(1 / (1 + math.exp(3)), abs=1e-4)
+    assert judged["discriminator_accuracy"] == 0.5
+
+
+def squares(rows: int, seed: int) -> Batch:
+    """A bright square somewhere on a dark slope: few ways in which pictures differ."""
+    rng = np.random.default_rng(seed)
+    pictures = np.tile(np.linspace(20, 90, 32)[:, None, None], (rows, 1, 32, 3))
+    for picture, (y, x) in zip(pictures, rng.integers(2, 16, (rows, 2)), strict=True):
+        picture[y : y + 12, x : x + 12] = rng.integers(150, 250, 3)
+    return {"image": Pictures.from_arrays(list(pictures.astype(np.uint8)))}
+
+
+@pytest.mark.slow
+def test_it_learns_to_make_what_it_sees() -> None:
+    task = made_task(width=16)
+
+    def views(step: int) -> dict[str, Tensor]:
+        return task.views(squares(32, step), draws(32, step))
+
+    fit(task, views, 150, rate=8e-3)
+    score = task.eval().score([squares(64, 10_000 + i) for i in range(2)], draws(1))
+    assert score.trivial is not None
+    assert score.value < score.trivial / 2
+    with torch.no_grad():
+        made = task.make(torch.rand(64, 100, generator=torch.Generator().manual_seed(0)))
+    assert made.std(0).mean() > 0.02
