@@ -13,9 +13,16 @@ from torch import Tensor
 
 from hotstart.augment import crop
 from hotstart.config import parse
+from hotstart.data.draws import Draws
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.pretext.context.geometric_transform import GeometricTransform
-from hotstart.pretext.context.geometry import homography, moved, seen_through, similarity
+from hotstart.pretext.context.geometry import (
+    corners,
+    homography,
+    moved,
+    seen_through,
+    similarity,
+)
 from hotstart.pretext.context.jigsaw import Jigsaw
 from hotstart.pretext.context.relative_position import RelativePosition, without_fringes
 from hotstart.pretext.task import Info, PretextTask
@@ -131,9 +138,9 @@ def test_the_label_tells_how_the_second_picture_came_about(kind: str) -> None:
     """A bright spot lands where the matrix of the pseudo-label says; no border is seen."""
     task = make(GeometricTransform, kind=kind)
     array = np.full((SIZE, SIZE, 3), 40, np.uint8)
-    array[19:22, 12:15] = 250
+    array[17:20, 13:16] = 250
     views = task.views(batch_of([array] * 32), draws(32))
-    matrices = task._matrices(views["pseudo_label"] * task.entry_std + task.entry_mean)
+    matrices = task._matrices(views["pseudo_label"])
 
     def spot(images: Tensor) -> Tensor:
         """Centre of what is bright, (B, 1, 2), in units of half a side."""
@@ -150,16 +157,113 @@ def test_the_label_tells_how_the_second_picture_came_about(kind: str) -> None:
     assert black.views(batch_of([array] * 32), draws(32))["after"].min() < 0.01
 
 
-def test_geometric_loss_and_score_are_those_of_the_paper() -> None:
-    task = make(GeometricTransform).eval()
+def naive_pair_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[Tensor]:
+    """What the head is fed, written out: every cosine of a place before and a place after."""
+    maps = [
+        task.encoder.feature_map(views[name], task.encoder.stage_strides[-1])
+        for name in ("before", "after")
+    ]
+    channels, side = maps[0].shape[1:3]
+    rows = []
+    for before, after in zip(*maps, strict=True):
+        alike = []
+        for p in range(side**2):
+            for q in range(side**2):
+                one, other = before[:, p // side, p % side], after[:, q // side, q % side]
+                alike.append((one @ other) / (one.norm() * other.norm()))
+        rows.append((torch.stack(alike), before.reshape(-1), after.reshape(-1)))
+    assert len(rows[0][1]) == channels * side**2
+    alike, before, after = (torch.stack(column) for column in zip(*rows, strict=True))
+    fed = torch.cat([task.head.norm(alike), before, after], 1)
+    return list(task.head.perceptron(fed))
+
+
+def test_geometric_loss_is_that_of_the_paper() -> None:
+    """Zhang 2019, eq. 4, on standardised entries: value and gradient."""
+    task = make(GeometricTransform).eval()  # So that two passes see the same BatchNorm.
+    views = task.views(batch_of(noise(4)), draws(4))
+    loss = play(task, views, "task").loss
+    reference = torch.zeros(())
+    for said, truth in zip(naive_pair_head(task, views), views["pseudo_label"], strict=True):
+        for k in range(8):
+            reference = reference + 0.5 * (said[k] - truth[k]) ** 2 / (4 * 8)
+    torch.testing.assert_close(loss, reference)
+    weights = list(task.parameters())
+    for mine, other in zip(
+        torch.autograd.grad(loss, weights, allow_unused=True),
+        torch.autograd.grad(reference, weights, allow_unused=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["projective", "affine"])
+def test_the_corner_error_is_the_way_from_where_corners_land_to_where_they_belong(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make(GeometricTransform, kind=kind).eval()
     batches = [batch_of(noise(6, seed=seed)) for seed in range(2)]
-    views = task.views(batches[0], draws(6))
-    said, truth = task._said(views).detach(), views["pseudo_label"]
-    errors = [0.5 * float((said[i, k] - truth[i, k]) ** 2) for i in range(6) for k in range(8)]
-    assert float(play(task, views, "task").loss.detach()) == pytest.approx(
-        np.mean(errors), rel=1e-5
-    )
-    score = task.score(iter(batches), draws(1))
     truths = [task.views(b, draws(1).batch(i, 6))["pseudo_label"] for i, b in enumerate(batches)]
-    assert score.trivial == pytest.approx(float(torch.cat(truths).abs().mean()), rel=1e-5)
+
+    def by_hand(said: Tensor, truth: Tensor) -> float:
+        ends = []
+        for entries in (said, truth):
+            free = entries * task.entry_std + task.entry_mean
+            matrix = torch.cat([free, torch.tensor([0.0, 0.0, 1.0])[len(free) - 9 :]]).view(3, 3)
+            ends.append(
+                [matrix @ torch.tensor([x, y, 1.0]) for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
+            )
+        ways = [(a[:2] / a[2] - b[:2] / b[2]).norm() / 2 for a, b in zip(*ends, strict=True)]
+        return float(torch.stack(ways).mean())
+
+    answer = torch.randn(12, len(task.entry_std)) * 0.1
+    monkeypatch.setattr(task, "_said", lambda views: answer[: len(views["before"])])
+    score = task.score(iter(batches), draws(1))
+    pairs = [(answer[i], truth) for block in truths for i, truth in enumerate(block)]
+    assert score.value == pytest.approx(np.mean([by_hand(*pair) for pair in pairs]), rel=1e-4)
+    nothing = torch.zeros_like(answer[0])
+    trivial = np.mean([by_hand(nothing, truth) for _, truth in pairs])
+    assert score.trivial == pytest.approx(trivial, rel=1e-4)
     assert score.examples == 12
+
+
+@pytest.mark.parametrize("settings", [{}, {"kind": "affine"}, {"strength": 2.0}, {"turns": False}])
+def test_no_transform_reaches_beyond_what_is_cut(settings: dict[str, Any]) -> None:
+    task = make(GeometricTransform, **settings)
+    reached = moved(task.draw(draws(2000, 1)), corners(2000)).abs().max()
+    assert reached <= task.cut_px / SIZE + 0.05, "but for a pixel, which is reflected"
+    assert (task.cut_px - SIZE) % 2 == 0
+    assert task.cut_px <= SIZE * 1.1 * reached, "and no more of the picture is lost than must be"
+
+
+def test_the_panel_shows_the_picture_under_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is right makes of the first picture the second."""
+    task = make(GeometricTransform).eval()
+    said: dict[str, Tensor] = {}
+    pair = task._pair
+
+    def kept(whole: Tensor, rng: Draws) -> dict[str, Tensor]:
+        views: dict[str, Tensor] = pair(whole, rng)
+        said["truth"] = views["pseudo_label"]
+        return views
+
+    monkeypatch.setattr(task, "_pair", kept)
+    monkeypatch.setattr(task, "_said", lambda views: said["truth"])
+    (panel,) = task.panels(batch_of(noise(3)), draws(3))
+    for _, after, answer in panel.pictures:
+        assert np.abs(after.astype(int) - answer).max() <= 1
+    assert all(row[2].startswith("corners 0%") for row in panel.texts)
+
+
+def test_the_panel_shows_the_picture_that_the_patches_were_cut_from() -> None:
+    task = make(RelativePosition, gap=0.0, jitter=0.0).eval()
+    (panel,) = task.panels(batch_of(noise(4)), draws(4))
+    side = task.grid.tile_px
+    for first, second, _, whole in panel.pictures:
+        assert np.array_equal(first, whole[side : 2 * side, side : 2 * side])
+        tiles = [
+            whole[y : y + side, x : x + side]
+            for y in range(0, 3 * side, side)
+            for x in range(0, 3 * side, side)
+        ]
+        assert any(np.array_equal(second, tile) for tile in tiles)

@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, random_view
 from hotstart.config import Field
 from hotstart.data.draws import Draws
 from hotstart.encoders import Encoder, map_shape, mlp
 from hotstart.pretext.context.geometry import (
-    CORNERS,
+    corners,
     homography,
     moved,
     seen_through,
@@ -41,8 +41,6 @@ SHOWN = 6
 HIDDEN_DIM = 512
 MAP_SIDE = 4
 SAMPLES = 10_000
-MARGIN = 1.5
-"""Side of the square that is cut over that of the view: what the transform lets in is picture."""
 
 
 class GeometricTransformSettings(Settings):
@@ -60,6 +58,28 @@ class GeometricTransformSettings(Settings):
     )
 
 
+class PairHead(nn.Module):
+    """Two maps, (B, C, s, s) each -> what a perceptron says of them, (B, entries).
+
+    It reads both maps and, beside them, how alike each place of one is to each place of the other:
+    the correlation layer of Rocco 2017 (arXiv:1703.05593), section 3.2. A perceptron would have to
+    learn to multiply one map by the other before it could compare them.
+    """
+
+    def __init__(self, channels: int, side: int, entries: int) -> None:
+        super().__init__()
+        places = side**2
+        self.norm = nn.BatchNorm1d(places**2)
+        self.perceptron = mlp((places**2 + 2 * channels * places, HIDDEN_DIM, entries))
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        unit = [F.normalize(places.flatten(2).float(), dim=1) for places in (before, after)]
+        alike = torch.einsum("bcp,bcq->bpq", *unit).flatten(1)
+        read = [self.norm(alike), before.flatten(1), after.flatten(1)]
+        said: Tensor = self.perceptron(torch.cat(read, 1))
+        return said
+
+
 class GeometricTransform(PretextTask):
     """Tell by which affine or projective transform one picture became the other.
 
@@ -73,11 +93,12 @@ class GeometricTransform(PretextTask):
     half a side, each entry standardised by its mean and deviation over 10,000 drawn transforms, so
     that all count alike; the affine ranges are narrower than the paper's, so that no border shows;
     both pictures are cut out of a larger one, whereas black corners (`border="black"`) would tell
-    the transform without anything of the picture; the head reads the last map, of at most 4 x 4
-    places, where the paper pools it; AdamW.
+    the transform without anything of the picture; where the paper's head reads pooled h of both,
+    this one reads the last maps, of at most 4 x 4 places, and how alike their places are: short
+    runs learn nothing otherwise; AdamW.
     """
 
-    metric: ClassVar[str] = "parameter_error"
+    metric: ClassVar[str] = "corner_error"
     Settings: ClassVar[type[Settings]] = GeometricTransformSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=5e-4
@@ -89,14 +110,17 @@ class GeometricTransform(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: GeometricTransformSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.cut_px = round(MARGIN * info.size)
-        drawn = self._entries(self.draw(Draws(0, 0, total=SAMPLES, names=("entries",))))
+        matrices = self.draw(Draws(0, 0, total=SAMPLES, names=("entries",)))
+        # Whatever the transform lets in is picture: cut as far out as any of them reaches.
+        reach = float(moved(matrices, corners(len(matrices))).abs().max())
+        self.cut_px = info.size + 2 * math.ceil((max(reach, 1) - 1) * info.size / 2)
+        drawn = self._entries(matrices)
         deviation, mean = torch.std_mean(drawn, 0)
         self.register_buffer("entry_mean", mean, persistent=False)
         self.register_buffer("entry_std", deviation.clamp_min(1e-6), persistent=False)
         channels, side = map_shape(encoder, info.size)
         self.side = min(side, MAP_SIDE)
-        self.regressor = mlp((2 * channels * self.side**2, HIDDEN_DIM, drawn.shape[1]))
+        self.head = PairHead(channels, self.side, drawn.shape[1])
 
     def _entries(self, matrices: Tensor) -> Tensor:
         """The free entries of (B, 3, 3): 8, or 6 of an affine one."""
@@ -113,14 +137,20 @@ class GeometricTransform(PretextTask):
             shift = rng.named("shift").uniform(-0.2 * strength, 0.2 * strength, 2)
             sheared = shear(torch.tan(rng.named("shear").uniform(-most, most)))
             return similarity(turn, scale, shift) @ sheared
-        starts = torch.tensor(CORNERS).expand(len(turn), 4, 2)
+        starts = corners(len(turn))
         shifts = rng.named("corners").uniform(-0.25 * strength, 0.25 * strength, 4, 2)
         turned = similarity(turn, scale, torch.zeros(len(turn), 2))
         return homography(starts, moved(turned, starts + shifts))
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`before`, `after` (B, 3, S, S); `pseudo_label` float (B, 8 or 6), standardised."""
-        whole = random_view(batch["image"], self.settings.view, self.cut_px, rng)
+        return self._pair(self._whole(batch, rng), rng)
+
+    def _whole(self, batch: Batch, rng: Draws) -> Tensor:
+        """What both pictures are cut out of."""
+        return random_view(batch["image"], self.settings.view, self.cut_px, rng)
+
+    def _pair(self, whole: Tensor, rng: Draws) -> Views:
         matrices = self.draw(rng).to(whole.device)
         return {
             "before": self._middle(whole).contiguous(),
@@ -143,27 +173,26 @@ class GeometricTransform(PretextTask):
         """Half the squared error of the standardised entries; 1/2 for the mean parameters."""
         said, truth = self._said(views), views["pseudo_label"]
         loss = 0.5 * (said - truth).square().mean()
-        return Step(loss, {"parameter_error": (said - truth).detach().abs().mean()})
+        return Step(loss, {self.metric: self._corner_error(said.detach(), truth).mean()})
 
     def _said(self, views: Views) -> Tensor:
         pictures = torch.cat([views["before"], views["after"]])
         last = self.encoder.feature_map(
             pictures.contiguous(memory_format=torch.channels_last), self.encoder.stage_strides[-1]
         )
-        before, after = F.adaptive_avg_pool2d(last, self.side).flatten(1).chunk(2)
-        said: Tensor = self.regressor(torch.cat([before, after], 1))
+        said: Tensor = self.head(*F.adaptive_avg_pool2d(last, self.side).chunk(2))
         return said
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """Mean absolute error of the standardised entries, beside that of their mean."""
+        """Mean corner error, beside that of the mean parameters."""
         value, trivial, rows = 0.0, 0.0, 0
         for i, batch in enumerate(batches):
             count = batch_rows(batch)
             views = self.views(batch, rng.batch(i, count))
             truth = views["pseudo_label"]
-            value += float((self._said(views) - truth).abs().mean(1).sum())
-            trivial += float(truth.abs().mean(1).sum())
+            value += float(self._corner_error(self._said(views), truth).sum())
+            trivial += float(self._corner_error(torch.zeros_like(truth), truth).sum())
             rows += count
         return Score(self.metric, value / max(rows, 1), trivial / max(rows, 1), rows)
 
@@ -171,21 +200,17 @@ class GeometricTransform(PretextTask):
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """A picture, the transformed one, and the picture under the transform that was named."""
         count = min(SHOWN, len(batch["image"]))
-        shown: Batch = {"image": batch["image"].select(range(count))}
         draws = rng.batch(0, count)
-        whole = random_view(shown["image"], self.settings.view, self.cut_px, draws)
-        views = self.views(shown, draws)
+        whole = self._whole({"image": batch["image"].select(range(count))}, draws)
+        views = self._pair(whole, draws)
         columns, pictures = ["picture", "transformed"], [views["before"], views["after"]]
         texts = [["", ""]] * count
         caption = f"The network sees both and must name the {self.settings.kind} transform"
         if answers:
             said = self._said(views)
-            matrices = self._matrices(said * self.entry_std + self.entry_mean)
             columns.append("as the network says")
-            pictures.append(self._through(whole, matrices))
-            corners = torch.tensor(CORNERS, device=said.device).expand(count, 4, 2)
-            truth = self._matrices(views["pseudo_label"] * self.entry_std + self.entry_mean)
-            apart = (moved(matrices, corners) - moved(truth, corners)).norm(dim=2).mean(1) / 2
+            pictures.append(self._through(whole, self._matrices(said)))
+            apart = self._corner_error(said, views["pseudo_label"])
             texts = [["", "", f"corners {share:.0%} of the side away"] for share in apart.tolist()]
             caption += "; the picture under the named transform should look like the second"
         return [
@@ -200,7 +225,17 @@ class GeometricTransform(PretextTask):
             )
         ]
 
-    def _matrices(self, entries: Tensor) -> Tensor:
-        """(B, 8 or 6) -> (B, 3, 3)."""
+    def _corner_error(self, said: Tensor, truth: Tensor) -> Tensor:
+        """How far the corners of the picture land from where they belong, (B,), in sides of it.
+
+        said, truth: (B, 8 or 6), standardised. The mean over the four corners.
+        """
+        points = corners(len(truth)).to(truth)
+        ends = (moved(self._matrices(entries), points) for entries in (said, truth))
+        return torch.sub(*ends).norm(dim=2).mean(1) / 2
+
+    def _matrices(self, standardised: Tensor) -> Tensor:
+        """(B, 8 or 6), standardised -> (B, 3, 3)."""
+        entries = standardised * self.entry_std + self.entry_mean
         last = torch.tensor([0.0, 0.0, 1.0], device=entries.device)[-(9 - entries.shape[1]) :]
         return torch.cat([entries, last.expand(len(entries), -1)], 1).view(-1, 3, 3)

@@ -10,6 +10,11 @@ CORNERS = ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
 """Of a picture, in units of half its side."""
 
 
+def corners(rows: int) -> Tensor:
+    """The corners of `rows` pictures, (rows, 4, 2), in units of half a side, x before y."""
+    return torch.tensor(CORNERS).expand(rows, 4, 2)
+
+
 def similarity(turn: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """(B, 3, 3): turned by `turn` radians (B,), scaled by (B,), then shifted by (B, 2)."""
     cosine, sine = scale * torch.cos(turn), scale * torch.sin(turn)

@@ -92,7 +92,13 @@ class RelativePosition(PretextTask):
 
         Row 8 i + k of `image` is the neighbour in place k of `centre` row i.
         """
-        whole = random_view(batch["image"], self.settings.view, self.grid.side_px, rng)
+        return self._patches(self._whole(batch, rng), rng)
+
+    def _whole(self, batch: Batch, rng: Draws) -> Tensor:
+        """What the patches are cut out of."""
+        return random_view(batch["image"], self.settings.view, self.grid.side_px, rng)
+
+    def _patches(self, whole: Tensor, rng: Draws) -> Views:
         tiles = self.grid.cut(whole, rng)
         places = torch.arange(PLACES, device=whole.device)
         return {
@@ -121,10 +127,9 @@ class RelativePosition(PretextTask):
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """The middle patch, one of its neighbours, and the place that the network names."""
         count = min(SHOWN, len(batch["image"]))
-        shown = batch["image"].select(range(count))
         draws = rng.batch(0, count)
-        whole = random_view(shown, self.settings.view, self.grid.side_px, draws)
-        views = self.views({"image": shown}, draws)
+        whole = self._whole({"image": batch["image"].select(range(count))}, draws)
+        views = self._patches(whole, draws)
         asked = draws.named("asked").integers(0, PLACES)
         rows = torch.arange(count) * PLACES + asked
         # The question as the eye takes it: everything else is grey.
