@@ -171,7 +171,8 @@ def test_generate_and_panels_change_nothing_that_was_seen() -> None:
     assert (changed <= 48 * PATCH**2).all()
     assert (changed > 40 * PATCH**2).all()
     (asked,) = task.panels(batch, draws(8), answers=False)
-    (shown,) = task.panels(batch, draws(8))
+    shown, attention = task.panels(batch, draws(8))
+    assert attention.name == "masked_autoencoder-attention"
     assert list(asked.columns) == ["seen", "truth"]
     assert list(shown.columns) == ["seen", "mean patch", "network", "truth"]
     for row in shown.pictures:

@@ -232,7 +232,8 @@ class GeometricTransform(PretextTask):
         """
         points = corners(len(truth)).to(truth)
         ends = (moved(self._matrices(entries), points) for entries in (said, truth))
-        return torch.sub(*ends).norm(dim=2).mean(1) / 2
+        apart: Tensor = torch.sub(*ends).norm(dim=2).mean(1) / 2
+        return apart
 
     def _matrices(self, standardised: Tensor) -> Tensor:
         """(B, 8 or 6), standardised -> (B, 3, 3)."""

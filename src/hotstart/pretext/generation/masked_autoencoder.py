@@ -14,6 +14,7 @@ from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
 from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
+from hotstart.pretext.attention import attention_panel
 from hotstart.pretext.reconstruction import ROUNDING
 from hotstart.pretext.task import (
     Batch,
@@ -190,7 +191,7 @@ class MaskedAutoencoder(PretextTask):
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
-        """What is seen, its mean patch, what the network makes of it, the truth."""
+        """What is seen, its mean patch, the network's answer, the truth; where its heads look."""
         count = min(SHOWN, len(batch["image"]))
         shown: Batch = {"image": batch["image"].select(range(count))}
         image, order, colours, mean = self._ask(shown, rng.batch(0, count))
@@ -209,7 +210,7 @@ class MaskedAutoencoder(PretextTask):
                 for plain, net in zip(*scores, strict=True)
             ]
             caption += "; PSNR of these, higher is better"
-        return [
+        panels = [
             Panel(
                 "masked_autoencoder",
                 "What is behind the grey patches?",
@@ -220,6 +221,9 @@ class MaskedAutoencoder(PretextTask):
                 "prediction" if answers else "views",
             )
         ]
+        if answers:
+            panels.append(attention_panel("masked_autoencoder", self.encoder, batch))
+        return panels
 
 
 def _rows(tokens: Tensor, places: Tensor) -> Tensor:
