@@ -36,6 +36,9 @@ METRICS = {
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
+    "chroma_error": "chroma error",
+    "best_f": "best F-measure",
+    "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
