@@ -13,7 +13,7 @@ from hotstart.data.draws import Draws
 from hotstart.errors import UsageError
 from hotstart.pretext import composite
 from hotstart.pretext.composite import JOINT, MEMORY, Composite, compose
-from hotstart.pretext.registry import find, own_settings, parts, task_class
+from hotstart.pretext.registry import TASKS, find, own_settings, parts, task_class
 from hotstart.pretext.task import (
     Batch,
     Epoch,
@@ -204,6 +204,17 @@ class Maker(PretextTask):
         self.told.append(step)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, entry in TASKS.items() if entry.family != "control"])
+def test_every_task_can_be_combined(name: str, material: Material) -> None:
+    other = "rotation" if name != "rotation" else "simclr"
+    task = build(f"{other}+{name}", material)
+    loss = play_all(task, views_of(task, material))[JOINT].loss
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(2, abs=1e-4)
+    assert all(p.grad is not None for p in task.encoder.parameters() if p.requires_grad)
+
+
 def test_who_plays_before_and_what_each_is_told_after(material: Material) -> None:
     cls = compose({"rotation": task_class("rotation"), "a.b:Maker": Maker})
     assert cls.batch_size == 7
@@ -320,6 +331,11 @@ def test_classes_that_cannot_be_combined(material: Material) -> None:
     class Convolutions(Maker):
         accepts = frozenset({"cnn"})
 
+    clusters = {"triplet": {"positives": "cluster"}}
+    both = build("triplet+deep_cluster", material, **clusters)
+    h = torch.randn(both.info.items, both.encoder.dim)
+    with pytest.raises(UsageError, match="triplet and deep_cluster each load"):
+        both.before_epoch(lambda: h, draws(0, ROWS))
     masked = task_class("masked_autoencoder")
     with pytest.raises(UsageError, match="no encoder suits all: masked vit, convolutions cnn"):
         compose({"masked": masked, "convolutions": Convolutions})

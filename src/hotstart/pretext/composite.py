@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -99,9 +99,10 @@ class Composite(PretextTask):
         asked = [
             part.before_epoch(once, rng.named(name)) for name, part in self.named_parts.items()
         ]
-        orders = [epoch.order for epoch in asked if epoch.order is not None]
-        assert len(orders) < 2, "a task that asks for an order says so by `own_order`"
-        return Epoch([p for epoch in asked for p in epoch.reset], orders[0] if orders else None)
+        orders = {n: e.order for n, e in zip(self.tasks, asked, strict=True) if e.order is not None}
+        _check_orders(self.tasks, list(orders))
+        order = next(iter(orders.values()), None)
+        return Epoch([weight for epoch in asked for weight in epoch.reset], order)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """The views of every task, `rotation/image` ..., each from draws of its own."""
@@ -215,11 +216,7 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
             f"--task {names}: no encoder suits all: {told}; combine tasks that train the same kind"
         )
     ordered = [name for name, cls in tasks.items() if cls.own_order]
-    if len(ordered) > 1:
-        raise UsageError(
-            f"--task {names}: {' and '.join(ordered)} each load the pictures in an order of their "
-            "own; combine one of them with other tasks"
-        )
+    _check_orders(tasks, ordered)
     needs: dict[str, Spec] = {}
     for name, cls in tasks.items():
         for key, spec in cls.needs.items():
@@ -247,6 +244,15 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         "batch_size": min(cls.batch_size for cls in classes),
     }
     return type(base.__name__, (base,), members)
+
+
+def _check_orders(tasks: Iterable[str], ordered: Sequence[str]) -> None:
+    """Before anything is made where the classes tell, before the first step where settings do."""
+    if len(ordered) > 1:
+        raise UsageError(
+            f"--task {'+'.join(tasks)}: {' and '.join(ordered)} each load the pictures in an order "
+            "of their own; combine one of them with other tasks"
+        )
 
 
 def _owner(name: str, part: PretextTask) -> str:

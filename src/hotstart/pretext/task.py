@@ -143,7 +143,8 @@ class PretextTask(nn.Module, ABC):
     uses_labels: ClassVar[bool] = False
     """True for the controls alone."""
     own_order: ClassVar[bool] = False
-    """Whether `before_epoch` asks for an order; two such tasks cannot be trained at once."""
+    """Whether `before_epoch` asks for an order, whatever the settings; two such tasks cannot be
+    trained at once."""
     max_steps: ClassVar[int | None] = None
     """Steps after which there is nothing more to do; None for all that learn."""
     metric: ClassVar[str] = "accuracy"
