@@ -156,7 +156,6 @@ def test_settings_outside_their_range_are_refused() -> None:
         make(size=8, factor=8)
 
 
-@pytest.mark.xfail(reason="too short to learn: -0.1 dB of 1 dB")
 @pytest.mark.slow
 def test_it_beats_bicubic_where_the_detail_can_be_known() -> None:
     """Squares of 4 px, each of one colour: bicubic blurs edges that always lie in one place."""
