@@ -29,7 +29,7 @@ def views_of(task: Bigan, rows: int = 4) -> dict[str, Tensor]:
 
 def test_both_losses_equal_the_paper_in_value_and_gradient() -> None:
     """Donahue 2017, eq. 3, one pair at a time; E and G with the labels exchanged (section 4)."""
-    task = made_task(augment=False).eval()
+    task = made_task(augment=()).eval()
     views = views_of(task)
     first = play(task, views, "encoder_and_generator")
     second = play(task, views | carried(first), "discriminator")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from hotstart.config import Field
@@ -24,7 +26,7 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
-    made_norm: Literal["own", "real"] = "own"
+    made_norm: Literal["own", "joint"] = "own"
     """By whose statistics BatchNorm normalises made pictures."""
     generator: OptimiserSettings = OptimiserSettings(
         name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
@@ -66,6 +68,8 @@ class Gan(FromNoise):
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """- log D(G(z)) for the generator; eq. 1 for the discriminator, on the same pictures."""
+        if self.settings.made_norm == "joint":
+            return self._joint(views, player)
         if player == "generator":
             made = self.make(views["noise"])
             loss = generator_loss(self._believed(made, views, "made"))
@@ -76,18 +80,25 @@ class Gan(FromNoise):
         loss = discriminator_loss(real, fake, self.settings.real_label)
         return Step(loss, judgement(real, fake))
 
+    def _joint(self, views: Views, player: str) -> Step:
+        made = self.make(views["noise"]) if player == "generator" else views["made"]
+        seen = torch.cat(
+            [self.augmented(views["image"], views, "real"), self.augmented(made, views, "made")]
+        )
+        with statistics_kept(self.encoder) if player == "generator" else nullcontext():
+            real, fake = self.judge(self.encoder(seen)).squeeze(1).chunk(2)
+        if player == "generator":
+            metrics = {"diversity": diversity(made, views["image"])}
+            return Step(generator_loss(fake), metrics, {"made": made.detach()})
+        return Step(discriminator_loss(real, fake, self.settings.real_label), judgement(real, fake))
+
     def _believed(self, pictures: Tensor, views: Views, which: str) -> Tensor:
         """Logits (B,) of the discriminator, high for what looks real."""
         seen = self.augmented(pictures, views, which)
         if which == "real":
             h = self.encoder(seen)
-        elif self.settings.made_norm == "own":
+        else:
             with statistics_kept(self.encoder):
                 h = self.encoder(seen)
-        else:
-            training = self.encoder.training
-            self.encoder.eval()
-            h = self.encoder(seen)
-            self.encoder.train(training)
         logits: Tensor = self.judge(h)
         return logits.squeeze(1)
