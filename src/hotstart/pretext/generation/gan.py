@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from hotstart.config import Field
@@ -26,10 +24,8 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
-    made_norm: Literal["own", "joint"] = "own"
-    """By whose statistics BatchNorm normalises made pictures."""
     generator: OptimiserSettings = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=8e-3, weight_decay=0.0, momentum=0.5
     )
 
 
@@ -49,9 +45,10 @@ class Gan(FromNoise):
     name: ClassVar[str] = "gan"
     Settings: ClassVar[type[Settings]] = GanSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=4e-3, weight_decay=0.0, momentum=0.5
     )
-    batch_size: ClassVar[int] = 64
+    # A game takes many moves: a small batch makes more of them in the same time.
+    batch_size: ClassVar[int] = 32
     settings: GanSettings
 
     def __init__(self, encoder: Encoder, settings: GanSettings, info: Info) -> None:
@@ -68,8 +65,6 @@ class Gan(FromNoise):
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """- log D(G(z)) for the generator; eq. 1 for the discriminator, on the same pictures."""
-        if self.settings.made_norm == "joint":
-            return self._joint(views, player)
         if player == "generator":
             made = self.make(views["noise"])
             loss = generator_loss(self._believed(made, views, "made"))
@@ -79,18 +74,6 @@ class Gan(FromNoise):
         fake = self._believed(views["made"], views, "made")
         loss = discriminator_loss(real, fake, self.settings.real_label)
         return Step(loss, judgement(real, fake))
-
-    def _joint(self, views: Views, player: str) -> Step:
-        made = self.make(views["noise"]) if player == "generator" else views["made"]
-        seen = torch.cat(
-            [self.augmented(views["image"], views, "real"), self.augmented(made, views, "made")]
-        )
-        with statistics_kept(self.encoder) if player == "generator" else nullcontext():
-            real, fake = self.judge(self.encoder(seen)).squeeze(1).chunk(2)
-        if player == "generator":
-            metrics = {"diversity": diversity(made, views["image"])}
-            return Step(generator_loss(fake), metrics, {"made": made.detach()})
-        return Step(discriminator_loss(real, fake, self.settings.real_label), judgement(real, fake))
 
     def _believed(self, pictures: Tensor, views: Views, which: str) -> Tensor:
         """Logits (B,) of the discriminator, high for what looks real."""
