@@ -13,7 +13,7 @@ from hotstart.errors import UsageError
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM
 from hotstart.pretext.registry import TASKS, find
-from hotstart.pretext.setting_names import check_setting
+from hotstart.pretext.setting_names import check_asked, check_setting
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset
@@ -110,8 +110,7 @@ def pretrain(
     values.setdefault("task", DEFAULT_TASK)
     find(values["task"])
     for name, own in merged.items():
-        if name != values["task"]:
-            raise UsageError(f"--set {name}.…: this run's task is {values['task']!r}")
+        check_asked(name, values["task"])
         for key in own:
             check_setting(name, key)
     if not {"steps", "epochs", "minutes"} & set(values):

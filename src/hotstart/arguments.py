@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from hotstart.errors import UsageError
+from hotstart.league.variants import read_value
 
 
 def parse_set(changes: list[str]) -> dict[str, dict[str, Any]]:
@@ -15,20 +15,54 @@ def parse_set(changes: list[str]) -> dict[str, dict[str, Any]]:
     """
     tables: dict[str, dict[str, Any]] = {}
     for change in changes:
-        name, equals, text = change.partition("=")
-        module, colon, rest = name.rpartition(":")
-        task, *keys = rest.split(".")
-        if not equals or not task or not keys or not all(keys):
-            raise UsageError(f"--set {change!r}: write task.name=value")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        table = tables.setdefault(module + colon + task, {})
+        task, keys, text = _setting(change, "--set", "task.name=value")
+        table = tables.setdefault(task, {})
         for key in keys[:-1]:
             table = table.setdefault(key, {})
-        table[keys[-1]] = value
+        table[keys[-1]] = read_value(text)
     return tables
+
+
+def parse_sweep(sweeps: list[str]) -> dict[str, dict[str, list[Any]]]:
+    """`["jigsaw.permutations=2,10"]` -> `{"jigsaw": {"permutations": [2, 10]}}`.
+
+    Names and values are those of `--set`; a comma inside brackets or quotes belongs to its value:
+    `simclr.view.crop_scale=[0.2,1.0],[0.5,1.0]`. A nested name stays in one piece.
+    """
+    tables: dict[str, dict[str, list[Any]]] = {}
+    for sweep in sweeps:
+        task, keys, text = _setting(sweep, "--sweep", "task.name=value,value,...")
+        parts = [part.strip() for part in _between_commas(text)]
+        if not all(parts):
+            raise UsageError(
+                f"--sweep {sweep!r}: a value is missing; write task.name=value,value,..."
+            )
+        values = tables.setdefault(task, {}).setdefault(".".join(keys), [])
+        values += map(read_value, parts)
+    return tables
+
+
+def _setting(change: str, option: str, form: str) -> tuple[str, list[str], str]:
+    """`my.package:Task.view.flip=0` -> `("my.package:Task", ["view", "flip"], "0")`."""
+    name, equals, text = change.partition("=")
+    module, colon, rest = name.rpartition(":")
+    task, *keys = rest.split(".")
+    if not equals or not task or not keys or not all(keys):
+        raise UsageError(f"{option} {change!r}: write {form}")
+    return module + colon + task, keys, text
+
+
+def _between_commas(text: str) -> list[str]:
+    """Its parts; commas inside brackets, braces or double quotes do not part."""
+    parts, depth, quoted = [""], 0, False
+    for letter in text:
+        quoted ^= letter == '"'
+        depth += 0 if quoted else (letter in "[{") - (letter in "]}")
+        if letter == "," and depth <= 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def parse_labels(text: str) -> list[float]:

@@ -84,7 +84,9 @@ def tasks(as_json: Json = False) -> None:
             table.add_row(f"[bold]{family}[/bold]")
         own = (entry["kind"], ", ".join(entry["needs"]), entry["status"], entry["paper"])
         table.add_row(f"  {entry['name']}", *own)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print("Several at once, on one encoder: --task rotation+jigsaw", highlight=False)
 
 
 @app.command()

@@ -34,6 +34,7 @@ def compare(
     batch_size: int | None = None,
     precision: str | None = None,
     task_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    sweep: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     label: str | None = None,
     group: str | None = None,
     accelerator: str | None = None,
@@ -54,6 +55,8 @@ def compare(
     seeds: how many, or which; 3 by default
     steps, epochs, minutes: the same budget for everyone, 10 minutes by default. Minutes become
         steps by measuring, once, before anything is trained.
+    sweep: values of a task's settings, `{"jigsaw": {"permutations": [2, 10, 1000]}}`: each value is
+        one more contender, which differs from its task in that setting alone
     out: the league's folder; the same call goes on where an earlier one stopped, and so does
         `resume=out` alone. known: `results.jsonl` files whose records need not be made again
     workers: cells at once, each a process; calibrate_only: measure the budget and stop
@@ -83,6 +86,7 @@ def compare(
         batch_size=batch_size,
         precision=precision,
         task_settings=task_settings,
+        sweep=sweep,
         label=label,
         group=group,
     )

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from hotstart.arguments import parse_labels, parse_names, parse_protocols, parse_seeds, parse_set
+from hotstart.arguments import (
+    parse_labels,
+    parse_names,
+    parse_protocols,
+    parse_seeds,
+    parse_set,
+    parse_sweep,
+)
 from hotstart.options import (
     Accelerator,
     Encoder,
@@ -43,6 +50,10 @@ def compare(
     minutes: Annotated[float | None, typer.Option(help="Budget in minutes; 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="The same for every task.")] = None,
     set_: Set = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(help="task.name=value,value,...: each a contender. Repeatable."),
+    ] = None,
     label: Label = None,
     group: Group = None,
     accelerator: Accelerator = "auto",
@@ -80,6 +91,7 @@ def compare(
             minutes=minutes,
             batch_size=batch_size,
             task_settings=parse_set(set_ or []) or None,
+            sweep=parse_sweep(sweep or []) or None,
             label=label,
             group=group,
             accelerator=None if accelerator == "auto" else accelerator,

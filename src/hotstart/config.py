@@ -87,6 +87,8 @@ class PretrainSettings(Settings):
     group: str | None = None
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each task: `{"rotation": {"all_four": True}}`."""
+    variant: str | None = None
+    """What its records call it beside others of the same task, as `permutations=10`."""
 
     @property
     def optimiser_changes(self) -> dict[str, Any]:

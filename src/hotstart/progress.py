@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from hotstart.league.records import Record
+from hotstart.league.variants import full_name
 
 LINES_WITHOUT_TERMINAL = 20
 
@@ -97,6 +98,8 @@ def step_text(event: dict[str, Any], start: dict[str, Any]) -> str:
 def end_text(event: dict[str, Any]) -> str:
     """What an `end` event says."""
     told = f"{event['metric']} on held-out pictures: {_beside(event['value'], event)}"
+    for other in event.get("others", []):
+        told += f", {other['metric']}: {_beside(other['value'], other)}"
     return told + f" after {event['seconds']:.0f} s"
 
 
@@ -114,6 +117,7 @@ def print_records(records: Sequence[Record]) -> None:
         labels = "" if record.labels is None else f"{100 * record.labels:.4g}%"
         chance = "" if record.chance is None else f"{record.chance:.3f}"
         stage = "" if record.stage is None else str(record.stage)
-        row = (record.task, record.protocol or record.downstream, stage, labels, record.metric)
+        name = full_name(record.task, record.variant)
+        row = (name, record.protocol or record.downstream, stage, labels, record.metric)
         table.add_row(*row, f"{record.value:.3f}", chance)
     Console(file=sys.stdout).print(table)

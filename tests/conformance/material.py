@@ -14,7 +14,7 @@ from hotstart.config import PretrainSettings
 from hotstart.data import open_dataset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, Pictures
-from hotstart.pretext.registry import task_class
+from hotstart.league.pretraining import default_encoder
 from hotstart.pretext.task import PretextTask, Progress, Step
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Material, Plan
@@ -22,16 +22,14 @@ from hotstart.training.optimisers import build_optimiser
 from hotstart.training.train import build_task
 
 SIZE = 32
-ENCODERS = {"cnn": "resnet10_narrow", "vit": "vit_tiny_depth6"}
 
 
 def settings_for(task: str, batch_size: int, **changes: Any) -> PretrainSettings:
     """Settings of a small run of `task`."""
-    kind = "cnn" if "cnn" in task_class(task).accepts else "vit"
     values: dict[str, Any] = {
         "data": "test",
         "task": task,
-        "encoder": ENCODERS[kind],
+        "encoder": default_encoder(task),
         "size": SIZE,
         "stem": "small",
         "batch_size": batch_size,
@@ -102,6 +100,18 @@ def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) 
             views |= carried(result)
         task.after_step(result, Progress(step, steps))
     return history
+
+
+@torch.no_grad()
+def settle(task: PretextTask, batches: list[dict[str, torch.Tensor]]) -> None:
+    """BatchNorm's statistics of the weights as they are: `fit` has no schedule that ends at 0."""
+    norms = [m for m in task.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    for views in batches:
+        play(task, views, next(iter(task.players())))
+    task.eval()
 
 
 def make_loop(task: str, material: Material, folder: Path | None, total_steps: int) -> Loop:

@@ -9,11 +9,18 @@ import torch
 from hotstart.data import Dataset
 from hotstart.downstream import FinetuneSettings, classify
 from hotstart.downstream.classifier import Classifier, fit_classifier, predict
+from hotstart.downstream.linear import fit_linear_probe
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
 
 CPU = torch.device("cpu")
-SHORT = FinetuneSettings(steps=60, batch_size=32, learning_rates=(1e-3, 3e-3), trial_folds=1)
+SHORT = FinetuneSettings(
+    steps=60,
+    batch_size=32,
+    learning_rates=(1e-3, 3e-3),
+    scratch_learning_rates=(3e-3, 1e-2),
+    trial_folds=1,
+)
 
 
 def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> None:
@@ -24,12 +31,54 @@ def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> 
         assert outcome.value > 0.3
         detail = outcome.detail
         assert detail["steps"] == 60
-        assert detail["learning_rate"] in SHORT.learning_rates
-        assert set(detail["trials"]) == {"0.001", "0.003"}
+        scratch = outcome.protocol == "scratch"
+        rates = SHORT.scratch_learning_rates if scratch else SHORT.learning_rates
+        assert detail["learning_rate"] in rates
+        assert set(detail["trials"]) == {f"{rate:g}" for rate in rates}
         curve = detail["curve"]
-        assert [point["step"] for point in curve] == [3, 6, 12, 24, 36, 48, 60]
+        assert [point["step"] for point in curve] == [0, 3, 6, 12, 24, 36, 48, 60]
         assert curve[-1]["asked"] == pytest.approx(outcome.value)
-        assert curve[0]["train"] < curve[-1]["train"]
+        if scratch:
+            assert curve[0]["train"] < curve[-1]["train"]
+
+
+def test_a_hot_start_begins_as_the_linear_probe_and_scratch_knows_nothing(
+    digits: Dataset, encoder: Encoder
+) -> None:
+    probe, hot, cold = classify(
+        encoder,
+        digits,
+        protocols=("linear", "finetune", "scratch"),
+        labels=(0.3,),
+        settings=SHORT,
+        stages=False,
+    )
+    assert len(digits.indices("val")) <= 2_000, "the curve is of all of them"
+    assert hot.detail["curve"][0]["asked"] == pytest.approx(probe.value)
+    assert cold.detail["curve"][0]["asked"] < probe.value - 0.2
+    random_head = SHORT.model_copy(update={"head": "random"})
+    (spoilt,) = classify(
+        encoder, digits, protocols=("finetune",), labels=(0.3,), settings=random_head
+    )
+    assert spoilt.detail["curve"][0]["asked"] < probe.value - 0.2
+
+
+def test_a_trial_never_sees_the_labels_that_judge_it(
+    digits: Dataset, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the probe that it starts from."""
+    seen: list[int] = []
+
+    def spy(features: torch.Tensor, *others: object) -> object:
+        seen.append(len(features))
+        return fit_linear_probe(features, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("hotstart.downstream.finetune.fit_linear_probe", spy)
+    (outcome,) = classify(encoder, digits, protocols=("finetune",), labels=(0.3,), settings=SHORT)
+    count = outcome.detail["label_count"]
+    assert seen[-1] == count
+    assert len(seen) == 3
+    assert all(part < count for part in seen[:-1])
 
 
 def test_a_test_split_is_asked_once_at_the_end(

@@ -23,6 +23,7 @@ from hotstart.encoders import (
     save_encoder,
 )
 from hotstart.encoders.foreign import encoder_from_weights
+from hotstart.encoders.vit import VitEncoder
 from hotstart.errors import DataError, UsageError
 
 NAMES = ["resnet10_narrow", "resnet10t", "vit_tiny_depth6", "convnext_atto", "resnet18"]
@@ -167,3 +168,23 @@ def test_channel_wise_linear_mixes_places_and_no_channels() -> None:
             for q in range(4):
                 by_hand = sum(features[b, c].flatten()[p] * layer.weight[c, p, q] for p in range(4))
                 torch.testing.assert_close(out[b, c].flatten()[q], by_hand)
+
+
+def test_attention_is_what_the_last_block_takes_of_each_patch() -> None:
+    """Against queries and keys multiplied by hand, and the encoder is left as it was."""
+    encoder = build_encoder(resolve_spec("vit_tiny_depth6", 32), 0).eval()
+    assert isinstance(encoder, VitEncoder)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        before = encoder(images)
+        maps = encoder.attention(images)
+        model, last = encoder.model, encoder.model.blocks[-1]
+        tokens = model._pos_embed(model.patch_embed(encoder.normalise(images)))
+        tokens = last.norm1(model.blocks[:-1](tokens))
+        for row in range(2):
+            mixed = last.attn.qkv(tokens[row]).view(len(tokens[row]), 3, maps.shape[1], -1)
+            for head in range(maps.shape[1]):
+                query, key = mixed[:, 0, head], mixed[:, 1, head]
+                share = (query @ key.T / query.shape[1] ** 0.5).softmax(1)[1:, 1:].mean(0)
+                torch.testing.assert_close(maps[row, head].flatten(), share)
+        assert torch.equal(encoder(images), before)

@@ -27,7 +27,7 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
     statistics = json.loads((folder / "statistics.json").read_text())
     assert (folder / "table.md").read_text() == markdown(statistics)
     records = {
-        (r.task, r.protocol, r.labels, str(r.stage), r.split, r.seed): r.value
+        (r.task, r.variant, r.protocol, r.labels, str(r.stage), r.split, r.seed): r.value
         for r in read_records(folder / "results.jsonl")
     }
     told = 0
@@ -35,9 +35,12 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
         for column in arena["columns"]:
             for one in column["standings"]:
                 for seed, value in one["values"].items():
-                    protocol = "scratch" if one["task"] == "scratch" else column["protocol"]
-                    key = (one["task"], protocol, column["labels"], str(column["stage"]))
-                    assert records[(*key, arena["split"], int(seed))] == value
+                    # `scratch` is the same network at random, trained as `finetune` trains.
+                    scratch = one["task"] == "scratch"
+                    protocol = "scratch" if scratch else column["protocol"]
+                    who = ("random" if scratch else one["task"], one.get("variant"))
+                    asked = (protocol, column["labels"], str(column["stage"]), arena["split"])
+                    assert records[(*who, *asked, int(seed))] == value
                     told += 1
     assert told == sum(r.downstream != "pretext" for r in read_records(folder / "results.jsonl"))
 

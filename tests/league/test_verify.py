@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hotstart.league.arena import Standing, Who
 from hotstart.league.predictions import write_predictions
 from hotstart.league.records import Record, write_records
 from hotstart.league.summary import league_statistics
@@ -34,7 +35,7 @@ PICTURES = Record(
 
 def league(folder: Path, right: dict[str, list[int]], **changes: object) -> Path:
     """Records and predictions. right: for each task and seed, how many of the first are right."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     hashes = np.arange(ITEMS, dtype=np.uint64)
     labels = np.zeros(ITEMS, np.int64)
     for task, counts in right.items():
@@ -44,7 +45,7 @@ def league(folder: Path, right: dict[str, list[int]], **changes: object) -> Path
                 task=task,
                 seed=seed,
                 value=count / ITEMS,
-                settings_hash=f"{task}{seed:08d}",
+                settings_hash=f"{changes.get('variant', '')}{task}{seed:08d}",
                 **changes,  # type: ignore[arg-type]
             )
             predicted = (np.arange(ITEMS) >= count).astype(np.int64)
@@ -112,6 +113,27 @@ def test_records_alone_need_the_statistics_that_were_made_with_predictions(tmp_p
         file.unlink()
     (other / "statistics.json").write_text(told)
     assert verify([other])["rotation"] == {"status": "runs"}, "statistics of other records"
+
+
+def test_variants_prove_nothing_and_take_nothing_away(tmp_path: Path) -> None:
+    """A task below its own variants keeps its p; a variant has the p of a larger family."""
+    right = {"random": CONTROL, "rotation": [201, 206, 211], "simclr": [300, 310, 320]}
+    folder = league(tmp_path / "league", right)
+    before = {one.who: one for one in standings(folder)}
+    league(folder, {"rotation": [330, 340, 350]}, variant="all_four=false")
+    assert verify([folder])["rotation"] == {"status": "runs"}
+    after = {one.who: one for one in standings(folder)}
+    assert {who: after[who] for who in before} == before
+    varied = after[Who("rotation", "resnet10_narrow", "all_four=false")]
+    smallest = 1 / 10_001
+    assert after[Who("simclr", "resnet10_narrow")].p_holm == pytest.approx(2 * smallest)
+    assert varied.p_holm == pytest.approx(3 * smallest)
+    ranks = league_statistics(folder).mean_rank
+    assert ranks == {"simclr": 1.0, "rotation": 2.0}, "nobody is ranked twice"
+
+
+def standings(folder: Path) -> list[Standing]:
+    return league_statistics(folder).arenas[0].columns[0].standings
 
 
 def test_several_leagues_and_the_larger_gain(tmp_path: Path) -> None:

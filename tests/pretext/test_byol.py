@@ -14,8 +14,8 @@ from lightly.utils.scheduler import cosine_schedule
 from PIL import Image
 from torch import Tensor, nn
 
-from hotstart.encoders import ema_schedule
-from hotstart.pretext.context.byol import BYOL, default_ema_decay
+from hotstart.encoders import decay_for, ema_schedule
+from hotstart.pretext.context.byol import BYOL, SLOWEST
 from hotstart.pretext.task import Progress
 from hotstart.pretext.two_views import positive_first
 from hotstart.training.log import Log
@@ -87,9 +87,9 @@ def test_ema_schedule_equals_lightly(step: int) -> None:
 
 
 def test_default_ema_decay_remembers_a_tenth_of_the_run() -> None:
-    assert default_ema_decay(50) == 0.9
-    assert default_ema_decay(1000) == pytest.approx(0.99)
-    assert default_ema_decay(1_000_000) == 0.996
+    assert decay_for(50, SLOWEST) == 0.9
+    assert decay_for(1000, SLOWEST) == pytest.approx(0.99)
+    assert decay_for(1_000_000, SLOWEST) == 0.996
 
 
 def naive_positive_first(p: list[Tensor], t: list[Tensor], count: int) -> float:

@@ -21,6 +21,7 @@ from hotstart.pretext.clustering import (
     fill_empty,
     kmeans,
     nearest_centroid,
+    pairwise_order,
     whitened,
     whitening,
 )
@@ -150,3 +151,16 @@ def test_even_order_gives_small_clusters_as_much_as_large_ones() -> None:
     assert set(times[270:297]) <= {3, 4}
     assert set(times[297:]) <= {33, 34}
     assert len(set(np.bincount(assignments[order[:90]]).tolist())) > 1, "no fixed pattern"
+
+
+def test_pairwise_order_gives_each_picture_company_of_its_cluster() -> None:
+    assignments = np.array([0] * 7 + [1] * 2 + [2] * 12 + [3], np.int64)
+    order = pairwise_order(assignments, rng(4))
+    assert sorted(order) == list(range(22))
+    pairs, alone = order[:20].reshape(-1, 2), order[20:]
+    assert (assignments[pairs[:, 0]] == assignments[pairs[:, 1]]).all()
+    assert sorted(assignments[alone]) == [0, 3]
+    # Clusters come mixed, and another time other pictures meet.
+    assert len(set(assignments[pairs[:5, 0]])) > 1
+    again = pairwise_order(assignments, rng(6))[:20].reshape(-1, 2)
+    assert {tuple(sorted(pair)) for pair in pairs} != {tuple(sorted(pair)) for pair in again}

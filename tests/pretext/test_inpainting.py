@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hotstart.config import parse
-from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, Pictures
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import UsageError
 from hotstart.pretext.generation.inpainting import Inpainting, InpaintingSettings, square
-from hotstart.pretext.task import Info, Progress
-from tests.conformance.material import carried, fit, play
+from hotstart.pretext.task import Info
+from tests.conformance.material import carried, play
+from tests.pretext.pictures import SIZE, batch_of, draws, noise
 
-SIZE = 32
 WHOLE = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0}
 
 
@@ -29,19 +25,6 @@ def make(encoder: str = "resnet10_narrow", size: int = SIZE, **own: Any) -> Inpa
         torch.manual_seed(0)
         built = build_encoder(resolve_spec(encoder, size), 0)
         return Inpainting(built, settings, Info(100, size, 8, 100))
-
-
-def noise(rows: int, size: int = SIZE, seed: int = 0) -> list[Any]:
-    rng = np.random.default_rng(seed)
-    return list(rng.integers(0, 256, (rows, size, size, 3), dtype=np.uint8))
-
-
-def batch_of(arrays: list[Any]) -> Batch:
-    return {"image": Pictures.from_arrays(arrays)}
-
-
-def draws(rows: int, step: int = 0) -> Draws:
-    return Draws(0, step, total=rows)
 
 
 @pytest.mark.parametrize("position", ["random", "centre"])
@@ -200,68 +183,6 @@ def test_without_the_adversary_there_is_one_player() -> None:
     torch.testing.assert_close(result.loss.detach(), result.metrics["reconstruction"])
 
 
-def test_the_trivial_answer_is_the_mean_colour_of_the_rim() -> None:
-    rows = 6
-    task = make()
-    views, hole = task._ask(batch_of(noise(rows)), draws(rows))
-    filled = task._rim_filling(views, hole)
-    for b, (x, y) in enumerate(views["corner"].tolist()):
-        left, top, end = max(x - 2, 0), max(y - 2, 0), task.hole_px + 2  # 2 px are 1/16 of 32.
-        rim = [
-            views["whole"][b, :, row, column]
-            for row in range(top, min(y + end, SIZE))
-            for column in range(left, min(x + end, SIZE))
-            if not hole[b, 0, row, column]
-        ]
-        inside = filled[b][:, hole[b, 0]]
-        torch.testing.assert_close(inside, torch.stack(rim).mean(0)[:, None].expand_as(inside))
-        assert torch.equal(filled[b][:, ~hole[b, 0]], views["whole"][b][:, ~hole[b, 0]])
-
-
-def test_score_asks_network_and_rim_about_the_same_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that answers as the rim does scores as the rim does; one that knows, the most."""
-    task = make().eval()
-    batches = [batch_of(noise(5, seed=seed)) for seed in range(3)]
-    score = task.score(iter(batches), draws(1))
-    assert score.examples == 15
-    assert score.trivial is not None
-    errors = []
-    for i, batch in enumerate(batches):
-        views, hole = task._ask(batch, draws(1).batch(i, 5))
-        difference = (task._rim_filling(views, hole) - views["whole"])[hole.expand(-1, 3, -1, -1)]
-        errors += difference.view(5, -1).square().mean(1).tolist()
-    by_hand = sum(10 * math.log10(1 / error) for error in errors) / 15
-    assert score.trivial == pytest.approx(by_hand, abs=1e-3)
-    monkeypatch.setattr(task, "_filled", task._rim_filling)
-    assert task.score(iter(batches), draws(1)).value == pytest.approx(score.trivial)
-    monkeypatch.setattr(task, "_filled", lambda views, hole: views["whole"])
-    assert task.score(iter(batches), draws(1)).value == pytest.approx(58.92, abs=0.01)
-
-
-def test_panels_show_the_answer_only_when_asked() -> None:
-    task = make().eval()
-    batch = batch_of(noise(8))
-    (asked,) = task.panels(batch, draws(8), answers=False)
-    (shown,) = task.panels(batch, draws(8))
-    assert list(asked.columns) == ["with a hole", "truth"]
-    assert list(shown.columns) == ["with a hole", "rim's mean colour", "network", "truth"]
-    assert all(text.endswith(" dB") for row in shown.texts for text in row[1:3])
-    for i, row in enumerate(shown.pictures):
-        assert np.array_equal(row[-1], batch["image"][i].numpy())
-        assert max((picture != row[-1]).any(2).sum() for picture in row) <= task.hole_px**2
-        assert np.array_equal(asked.pictures[i][0], row[0])
-
-
-def test_generate_changes_nothing_but_the_hole() -> None:
-    task = make().eval()
-    arrays = noise(4)
-    made = task.generate(batch_of(arrays), draws(4))
-    whole = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255
-    changed = (made - whole).abs().amax(1) > 1e-6
-    assert (changed.sum((1, 2)) > task.hole_px**2 // 2).all()
-    assert (changed.sum((1, 2)) <= task.hole_px**2).all()
-
-
 @pytest.mark.parametrize(
     ("encoder", "size"),
     [("resnet10_narrow", 40), ("resnet18", 96), ("convnext_atto", 64), ("vit_tiny_depth6", 48)],
@@ -291,40 +212,3 @@ def test_building_the_task_leaves_the_encoder_as_it_was() -> None:
 def test_settings_outside_their_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"inpainting: {next(iter(wrong))}"):
         parse(InpaintingSettings, wrong, "inpainting")
-
-
-def slopes(rows: int, seed: int) -> Batch:
-    """Pictures whose colours change evenly from side to side: what is hidden can be known."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1:32j, 0:1:32j]
-    start, right, down = rng.uniform(0, 1, (3, rows, 1, 1, 3))
-    colours = (1 - x - y)[..., None] * start + x[..., None] * right + y[..., None] * down
-    return batch_of(list((np.clip(colours, 0, 1) * 255).astype(np.uint8)))
-
-
-@pytest.mark.slow
-def test_it_beats_the_rim_where_the_hole_can_be_known() -> None:
-    task = make(view=WHOLE)
-    steps = 100
-
-    def views(step: int) -> dict[str, Tensor]:
-        return task.views(slopes(32, step), draws(32, step))
-
-    fit(task, views, steps, rate=4e-3)
-    fit(task, lambda step: views(steps + step), 30, rate=5e-4)
-    settle(task, [views(1000 + i) for i in range(10)])
-    score = task.score([slopes(64, 10_000 + i) for i in range(3)], draws(1))
-    assert score.trivial is not None
-    assert score.value > score.trivial + 2
-
-
-@torch.no_grad()
-def settle(task: Inpainting, batches: list[dict[str, Tensor]]) -> None:
-    """BatchNorm's statistics of the weights as they are: `fit` has no schedule that ends at 0."""
-    norms = [m for m in task.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    for views in batches:
-        task(views, Progress(0, 1), "painter")
-    task.eval()

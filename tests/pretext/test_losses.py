@@ -9,8 +9,9 @@ import pytest
 import torch
 from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from hotstart.pretext.losses import nt_xent, regression_loss
+from hotstart.pretext.losses import negative_cosine, nt_xent, queue_nce, regression_loss
 from hotstart.pretext.two_views import positive_first
 
 
@@ -89,3 +90,66 @@ def test_regression_loss_equals_the_paper_and_gives_the_target_no_gradient() -> 
 def test_regression_loss_equals_lightly() -> None:
     p, z = torch.randn(2, 32, 16, generator=torch.Generator().manual_seed(5))
     torch.testing.assert_close(regression_loss(p, z), 2 + 2 * NegativeCosineSimilarity()(p, z))
+
+
+def naive_negative_cosine(prediction: Tensor, target: Tensor) -> Any:
+    """Chen & He 2021 (arXiv:2011.10566), eq. 1: one row at a time."""
+    total = torch.zeros(())
+    for p, z in zip(prediction, target, strict=True):
+        total = total - torch.dot(p / p.norm(), z / z.norm())
+    return total / len(prediction)
+
+
+def test_negative_cosine_equals_the_paper_and_lightly() -> None:
+    p, z = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(6))
+    ours, theirs = p.clone().requires_grad_(), p.clone().requires_grad_()
+    target = z.clone().requires_grad_()
+    loss, reference = negative_cosine(ours, target), naive_negative_cosine(theirs, z)
+    loss.backward()
+    reference.backward()
+    torch.testing.assert_close(loss, reference)
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert target.grad is None
+    torch.testing.assert_close(loss, NegativeCosineSimilarity()(p, z))
+
+
+def naive_queue_nce(
+    q: Tensor, k: Tensor, queue: Tensor, temperature: float, same: Tensor | None = None
+) -> Any:
+    """He 2020 (arXiv:1911.05722), eq. 1, one query at a time."""
+    total = torch.zeros(())
+    for i in range(len(q)):
+        query, key = q[i] / q[i].norm(), k[i] / k[i].norm()
+        positive = torch.exp(torch.dot(query, key) / temperature)
+        everything = positive
+        for j in range(len(queue)):
+            if same is None or not same[i, j]:
+                everything = everything + torch.exp(torch.dot(query, queue[j]) / temperature)
+        total = total - torch.log(positive / everything)
+    return total / len(q)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_queue_nce_equals_the_paper_and_gives_keys_no_gradient(masked: bool) -> None:
+    generator = torch.Generator().manual_seed(7)
+    q, k = torch.randn(2, 6, 5, generator=generator)
+    queue = normalize(torch.randn(11, 5, generator=generator), dim=1)
+    same = torch.rand(6, 11, generator=generator) < 0.3 if masked else None
+    ours, theirs = q.clone().requires_grad_(), q.clone().requires_grad_()
+    keys, held = k.clone().requires_grad_(), queue.clone().requires_grad_()
+    loss = queue_nce(ours, keys, held, 0.2, same)
+    reference = naive_queue_nce(theirs, k, queue, 0.2, same)
+    loss.backward()
+    reference.backward()
+    torch.testing.assert_close(loss, reference)
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert keys.grad is None
+    assert held.grad is None
+
+
+def test_queue_nce_equals_lightly() -> None:
+    generator = torch.Generator().manual_seed(8)
+    q, k = torch.randn(2, 32, 16, generator=generator)
+    peer = NTXentLoss(temperature=0.2, memory_bank_size=(64, 16))
+    loss = queue_nce(q, k, peer.memory_bank.bank, 0.2)
+    torch.testing.assert_close(loss, peer(q, k))

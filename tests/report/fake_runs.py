@@ -142,7 +142,7 @@ def with_predictions(folder: Path, found: Sequence[Record]) -> list[Record]:
         if one.downstream == "pretext" or one.stage != "last":
             kept.append(one)
             continue
-        rng = np.random.default_rng([number, one.seed, len(one.task)])
+        rng = np.random.default_rng([number, one.seed, len(one.task + (one.variant or ""))])
         right = np.zeros(ITEMS, dtype=bool)
         right[np.argsort(-ease - rng.normal(size=ITEMS))[: round(one.value * ITEMS)]] = True
         one = replace(one, value=float(right.mean()))

@@ -12,9 +12,7 @@ from hotstart.league.map import Drawn
 from hotstart.pretext.task import Panel, PanelKind
 from hotstart.report.gallery import render, write_gallery
 
-from .fake_maps import colour_of, sprite_of, told_map
-from .fake_runs import HOSTILE, record
-from .test_report_browser import (
+from .browser import (
     CHROMIUM,
     DARK,
     LIGHT,
@@ -25,6 +23,8 @@ from .test_report_browser import (
     rgb,
     told_by,
 )
+from .fake_maps import colour_of, sprite_of, told_map
+from .fake_runs import HOSTILE, record
 from .test_report_map import AIM, colour_in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
@@ -60,7 +60,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = Gallery(data=HOSTILE, total=1797, pool=287, held_out=True, shown=shown, quarantined=2)
     found.scenes = [
         Scene("rotation", "Which way?", panels=views),
-        Scene("simclr", HOSTILE, HOSTILE, 300, 900, score, views[:1], neighbours, drawn),
+        Scene("simclr", HOSTILE, HOSTILE, 300, 900, [score], views[:1], neighbours, drawn),
     ]
     found.left_out = [(HOSTILE, HOSTILE)]
     return write_gallery(found, tmp_path_factory.mktemp("gallery") / "gallery.html")

@@ -14,9 +14,9 @@ from PIL import Image
 
 from hotstart.report import write_report
 
+from .browser import CHROMIUM, answer
 from .fake_maps import colour_of, write_map
 from .fake_runs import HOSTILE, write_run
-from .test_report_browser import CHROMIUM, answer
 from .test_report_page import Page
 
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")

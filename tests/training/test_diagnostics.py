@@ -47,3 +47,11 @@ def test_collapse_behind_a_healthy_encoder_is_named(spread: float | None, named:
 def test_nan_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TrainingError, match=r"nan at step 7.*--learning-rate"):
         check_finite(torch.tensor(float("nan")), 7, "task", 0.3)
+
+
+@pytest.mark.parametrize(("rank", "named"), [(1.02, True), (8.0, False), (None, False)])
+def test_projections_on_a_line_are_named(rank: float | None, named: bool) -> None:
+    health = measure(torch.randn(256, 32, generator=torch.Generator().manual_seed(0)))
+    sentence = diagnose(health, projection_std=0.9, projection_rank=rank)
+    assert (sentence is not None) == named
+    assert sentence is None or "collapsed to a line" in sentence

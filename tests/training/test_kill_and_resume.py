@@ -61,11 +61,11 @@ def resume(run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["simclr", "inpainting", "deep_cluster"])
+@pytest.mark.parametrize("task", ["simclr", "inpainting", "deep_cluster", "moco"])
 def test_kill_in_the_middle_of_an_epoch(
     task: str, class_folder: Path, uninterrupted: Callable[[str], bytes], tmp_path: Path
 ) -> None:
-    """With one player, with two, and with clusters: assignments and loading order are state."""
+    """With one player, with two, with clusters, with a queue: all that the next step hangs on."""
     run = tmp_path / "run"
     process = subprocess.Popen(
         command(class_folder, run, task=task), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +14,12 @@ import torch
 ROOT = Path(__file__).parents[2]
 
 
-def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str, torch.Tensor]]:
+def run(
+    data: Path, out: Path, task: str, processes: int, own: dict[str, Any]
+) -> dict[str, dict[str, torch.Tensor]]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     script = ["-m", "tests.training.two_processes", str(data), str(out), task, str(processes)]
+    script.append(json.dumps(own))
     subprocess.run([*launcher, "--nproc-per-node", str(processes), *script], check=True, cwd=ROOT)
     found: dict[str, dict[str, torch.Tensor]] = torch.load(out, weights_only=True)
     return found
@@ -22,11 +27,23 @@ def run(data: Path, out: Path, task: str, processes: int) -> dict[str, dict[str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "task", ["simclr", "rotation", "byol", "deep_cluster", "inpainting", "supervised"]
+    ("task", "own"),
+    [
+        *((name, {}) for name in ("simclr", "rotation", "byol", "deep_cluster", "inpainting")),
+        *((name, {}) for name in ("moco", "simsiam", "triplet", "supervised")),
+        ("triplet", {"positives": "cluster"}),
+        # As in the conformance suite, no more dimensions than the rows of a batch.
+        ("barlow_twins", {"projection": 16}),
+        ("vicreg", {"projection": 16}),
+        ("rotation+simclr", {}),
+        ("inpainting+deep_cluster", {}),
+    ],
 )
-def test_two_processes_equal_one(task: str, class_folder: Path, tmp_path: Path) -> None:
-    one = run(class_folder, tmp_path / "one.pt", task, 1)
-    two = run(class_folder, tmp_path / "two.pt", task, 2)
+def test_two_processes_equal_one(
+    task: str, own: dict[str, Any], class_folder: Path, tmp_path: Path
+) -> None:
+    one = run(class_folder, tmp_path / "one.pt", task, 1, own)
+    two = run(class_folder, tmp_path / "two.pt", task, 2, own)
     torch.testing.assert_close(two["grad"], one["grad"], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(two["state"], one["state"], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(two["features"], one["features"], atol=1e-5, rtol=1e-5)

@@ -1,9 +1,11 @@
-"""Run by torchrun: a short SimCLR run whose result must not depend on the number of processes."""
+"""Run by torchrun: a short run whose result must not depend on the number of processes."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -26,8 +28,8 @@ def without_batch_statistics(module: nn.Module) -> None:
             without_batch_statistics(child)
 
 
-def main(data: Path, out: Path, task_name: str, processes: int) -> None:
-    """Train and save the weights, and the gradient of the last step."""
+def main(data: Path, out: Path, task_name: str, processes: int, own: dict[str, Any]) -> None:
+    """Train and save the weights, and the gradient of the last step. own: the task's settings."""
     fabric = Fabric(
         accelerator="cpu",
         devices=processes,
@@ -37,7 +39,9 @@ def main(data: Path, out: Path, task_name: str, processes: int) -> None:
     )
     fabric.launch()
     material = material_from(data)
-    settings = settings_for(task_name, ROWS, optimizer="sgd", learning_rate=0.05)
+    settings = settings_for(
+        task_name, ROWS, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}
+    )
     task = build_task(settings, material, STEPS)
     without_batch_statistics(task)
     loop = Loop(task, material, Plan(0, ROWS, STEPS, 1e9, None), fabric, Log(None))
@@ -50,4 +54,6 @@ def main(data: Path, out: Path, task_name: str, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    main(
+        Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), json.loads(sys.argv[5])
+    )

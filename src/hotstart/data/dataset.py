@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,33 @@ class Dataset:
         digest.update(self.labels.data)
         digest.update("\0".join(self.classes).encode())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of a data set's pictures, by positions of their own: 0 .. N - 1.
+
+    items: int64 (N,), their positions in `dataset`
+    """
+
+    dataset: Dataset
+    items: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the pictures alone."""
+        chosen = np.ascontiguousarray(self.dataset.hashes[self.items])
+        return hashlib.blake2b(chosen.data, digest_size=16).hexdigest()
+
+    def batch(self, positions: npt.NDArray[np.int64], keys: Collection[str]) -> Batch:
+        """The samples at int64 (B,) positions; `index` is such a position too."""
+        batch = self.dataset.batch(self.items[positions], keys)
+        if "index" in keys:
+            batch["index"] = torch.from_numpy(np.array(positions, np.int64))
+        return batch
 
 
 def open_dataset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.downstream.features import centre_views, evaluating
+from hotstart.downstream.linear import LinearProbe
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
@@ -25,24 +27,30 @@ WARM_UP = 0.05
 
 
 class FinetuneSettings(Settings):
-    """How `finetune` and `scratch` train: the same for both."""
+    """How `finetune` and `scratch` train: the same for both, but for where they start."""
 
     steps: int | None = Field(default=None, ge=1)
-    """Optimiser steps; None: 600 for 500 labels, growing with their root, from 300 to 3,000."""
+    """Optimiser steps; None: 1,200 for 500 labels, growing with their root, from 300 to 3,000."""
     batch_size: int = Field(default=128, ge=2)
-    learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
-    """AdamW's, each tried on inner validation parts."""
+    head: Literal["probe", "random"] = "probe"
+    """How `finetune`'s classifier starts: as the linear probe of the encoder, or at random, which
+    spoils pretrained features in its first steps (Kumar 2022, arXiv:2202.10054). `scratch` has no
+    features to probe: its classifier starts at random."""
+    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    """AdamW's for `finetune`, each tried on inner validation parts."""
+    scratch_learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
+    """The same for `scratch`: random weights have further to go."""
     trial_folds: int = Field(default=2, ge=1)
     """On how many of the inner parts each learning rate is tried."""
     trial_length: float = Field(default=0.25, gt=0, le=1)
     """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
-    views: ViewSettings = ViewSettings(crop_scale=(0.3, 1.0), strength=0.5, grey=0.1, blur=0.0)
+    views: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, grey=0.2, blur=0.0)
     """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
 
     def steps_for(self, labels: int) -> int:
         """Optimiser steps for this many labels."""
-        return self.steps or min(max(round(600 * math.sqrt(labels / 500)), 300), 3_000)
+        return self.steps or min(max(round(1_200 * math.sqrt(labels / 500)), 300), 3_000)
 
 
 class Classifier(nn.Module):
@@ -51,13 +59,25 @@ class Classifier(nn.Module):
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.norm = nn.BatchNorm1d(encoder.dim, affine=False)
+        # Features may be small; a larger eps would weigh them less than the probe does.
+        self.norm = nn.BatchNorm1d(encoder.dim, eps=1e-8, affine=False)
         self.head = nn.Linear(encoder.dim, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in 0..1 -> logits (B, classes)."""
         logits: Tensor = self.head(self.norm(self.encoder(images)))
         return logits
+
+    @torch.no_grad()
+    def start_as(self, probe: LinearProbe) -> None:
+        """Take over what `probe` knows about the features of this encoder."""
+        self.head.weight.copy_(probe.weight)
+        self.head.bias.copy_(probe.bias)
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        self.norm.running_mean.copy_(probe.standardiser.mean)
+        # A feature that does not vary counts for nothing in the probe, nor here.
+        self.norm.running_var.copy_(probe.standardiser.scale.clamp_min(1e-6).pow(-2))
 
 
 def fit_classifier(
@@ -70,9 +90,13 @@ def fit_classifier(
     settings: FinetuneSettings,
     seed: int,
     device: torch.device,
+    probe: LinearProbe | None = None,
     after_step: Callable[[int, Classifier], None] | None = None,
 ) -> Classifier:
     """A copy of `encoder` with a new head, trained on the labelled `items`.
+
+    probe: what the head starts as; None: at random. after_step(steps made, model): also before the
+    first step.
 
     AdamW with linear warm-up and cosine decay to 0. Every step takes a whole batch: items come in
     random order, again and again, also where there are fewer than a batch of them. The same seed
@@ -82,12 +106,16 @@ def fit_classifier(
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         model = Classifier(copy.deepcopy(encoder), len(dataset.classes))
+        if probe is not None:
+            model.start_as(probe)
         model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.train()
         optimiser = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
         order = _order(items, steps * settings.batch_size, seed)
         loader = Loader(dataset, frozenset({"image", "label"}), order, settings.batch_size)
+        if after_step is not None:
+            after_step(0, model)
         for step, batch in enumerate(loader):
             draws = Draws(seed, step, total=settings.batch_size)
             pictures = batch["image"].to(device)

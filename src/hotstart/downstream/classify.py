@@ -61,6 +61,12 @@ def classify(
     Raises UsageError for an argument that is not allowed, DataError for data without labels, with
     fewer than two classes, or with a class to be recognised that has no training example.
     """
+    trained = [protocol for protocol in protocols if protocol not in FROZEN]
+    if trained and encoder.kind == "fixed":
+        raise UsageError(
+            f"{encoder.spec.name} has no weights that learn, so {', '.join(trained)} cannot be "
+            f"measured; ask for {', '.join(FROZEN)}"
+        )
     task = _prepare(dataset, split, protocols, labels)
     return _run(
         copy.deepcopy(encoder),
@@ -232,6 +238,7 @@ def _run(
                 settings=settings,
                 seed=seed,
                 device=device,
+                from_scratch=protocol == "scratch",
                 name=f"{protocol} on {len(items)} labels",
                 progress=progress,
             )

@@ -18,7 +18,10 @@ from hotstart.downstream.classifier import (
     fit_classifier,
     predict,
 )
+from hotstart.downstream.features import extract
+from hotstart.downstream.linear import LinearProbe, fit_linear_probe
 from hotstart.downstream.outcome import Progress
+from hotstart.downstream.subsets import inner_folds
 from hotstart.encoders.encoder import Encoder
 
 CURVE_AT = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -36,33 +39,39 @@ def finetune(
     settings: FinetuneSettings,
     seed: int,
     device: torch.device,
+    from_scratch: bool = False,
     name: str = "finetune",
     progress: Progress | None = None,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Predicted class of each of the items `asked`, int64 (A,), after training on `train`.
 
-    Starts from a copy of `encoder`, which stays as it is. The learning rate is the one most often
+    Starts from a copy of `encoder`, which stays as it is, and, unless `from_scratch`, from its
+    linear probe on the same labels (`settings.head`). The learning rate is the one most often
     right, in shorter trainings, on the first of the inner validation parts `folds` (rows of
     `train`); the last training, with it, uses all of `train`.
 
     The detail's `curve` lists `step` and the accuracies `train` (up to 2,000 of the items trained
-    on) and `asked` (up to 2,000 of the items `watched`, which are never a test split's). It is for
-    the reader: nothing is chosen by it.
+    on) and `asked` (up to 2,000 of the items `watched`, which are never a test split's), from step
+    0, where the probe stands. It is for the reader: nothing is chosen by it.
     """
     began = time.perf_counter()
+    features = None
+    if settings.head == "probe" and not from_scratch:
+        features = extract(encoder, dataset, train, device=device, stages=False).last.to(device)
+    rates = settings.scratch_learning_rates if from_scratch else settings.learning_rates
     steps = settings.steps_for(len(train))
-    parts = folds[: settings.trial_folds] if len(settings.learning_rates) > 1 else []
+    parts = folds[: settings.trial_folds] if len(rates) > 1 else []
     trial_steps = max(1, round(settings.trial_length * steps))
-    total = steps + trial_steps * len(settings.learning_rates) * len(parts)
+    total = steps + trial_steps * len(rates) * len(parts)
     done = 0
-    marks = {max(1, round(share * steps)) for share in CURVE_AT}
+    marks = {0, *(max(1, round(share * steps)) for share in CURVE_AT)}
     curve: list[dict[str, float]] = []
     shown = {"train": _sample(train, seed), "asked": _sample(watched, seed)}
 
     def trial_step(step: int, model: Classifier) -> None:
         nonlocal done
-        done += 1
-        if progress is not None:
+        done += step > 0
+        if progress is not None and step > 0:
             progress(name, done, total)
 
     def final_step(step: int, model: Classifier) -> None:
@@ -78,6 +87,7 @@ def finetune(
         return int((answer == dataset.labels[items]).sum())
 
     def fit(items: Int64s, rate: float, *, final: bool) -> Classifier:
+        probe = None if features is None else _probe(dataset, features, train, items, seed)
         return fit_classifier(
             encoder,
             dataset,
@@ -87,6 +97,7 @@ def finetune(
             settings=settings,
             seed=seed,
             device=device,
+            probe=probe,
             after_step=final_step if final else trial_step,
         )
 
@@ -94,7 +105,7 @@ def finetune(
         rate: sum(
             right(fit(np.delete(train, part), rate, final=False), train[part]) for part in parts
         )
-        for rate in settings.learning_rates
+        for rate in rates
     }
     rate = max(trials, key=lambda tried: trials[tried])
     model = fit(train, rate, final=True)
@@ -108,6 +119,18 @@ def finetune(
         "seconds": time.perf_counter() - began,
     }
     return predict(model, dataset, asked, device), detail
+
+
+def _probe(
+    dataset: Dataset, features: Tensor, train: Int64s, items: Int64s, seed: int
+) -> LinearProbe:
+    """The linear probe fitted on `items`, some of `train`, whose `features` (N, D) are known."""
+    rows = np.flatnonzero(np.isin(train, items))
+    known = train[rows]
+    folds = inner_folds(dataset.labels[known], dataset.hashes[known], dataset.groups[known], seed)
+    at = torch.from_numpy(rows).to(features.device)
+    labels = torch.from_numpy(dataset.labels[known]).to(features.device)
+    return fit_linear_probe(features[at], labels, len(dataset.classes), folds)
 
 
 def _sample(items: Int64s, seed: int) -> Int64s:

@@ -7,16 +7,17 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
-from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
     ConvDiscriminator,
     ConvGenerator,
     JointDiscriminator,
+    PyramidDecoder,
     mlp,
 )
-from hotstart.encoders.teacher import Teacher, ema_schedule
+from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 
 __all__ = [
     "ChannelWiseLinear",
@@ -26,11 +27,14 @@ __all__ = [
     "Encoder",
     "EncoderSpec",
     "JointDiscriminator",
+    "PyramidDecoder",
     "Teacher",
     "build_encoder",
+    "decay_for",
     "ema_schedule",
     "encoder_kind",
     "load_encoder",
+    "map_shape",
     "mlp",
     "resolve_spec",
     "save_encoder",

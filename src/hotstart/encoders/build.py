@@ -14,15 +14,21 @@ from safetensors.torch import save_file
 from hotstart.config import Stem, nearest
 from hotstart.encoders.cnn import CnnEncoder, create_cnn, has_small_stem
 from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.fixed import FIXED
 from hotstart.encoders.vit import VitEncoder
 from hotstart.errors import DataError, UsageError
 
-OWN: dict[str, Literal["cnn", "vit"]] = {"resnet10_narrow": "cnn", "vit_tiny_depth6": "vit"}
+OWN: dict[str, Literal["cnn", "vit", "fixed"]] = {
+    "resnet10_narrow": "cnn",
+    "vit_tiny_depth6": "vit",
+    "vit_narrow_depth4": "vit",
+    **dict.fromkeys(FIXED, "fixed"),
+}
 SMALL_STEM_UP_TO_PX = 64
 
 
-def encoder_kind(name: str) -> Literal["cnn", "vit"]:
-    """`cnn` or `vit`; an unknown name is an error that lists the nearest ones."""
+def encoder_kind(name: str) -> Literal["cnn", "vit", "fixed"]:
+    """`cnn`, `vit` or `fixed`; an unknown name is an error that lists the nearest ones."""
     if name in OWN:
         return OWN[name]
     known = timm.list_models()
@@ -40,7 +46,7 @@ def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
         return EncoderSpec(name=name, size=size, stem=stem)
     small = EncoderSpec(name=name, size=size, stem="small")
     timms = EncoderSpec(name=name, size=size, stem="timm")
-    if size > SMALL_STEM_UP_TO_PX:
+    if size > SMALL_STEM_UP_TO_PX or name in FIXED:
         return timms
     if encoder_kind(name) == "vit":
         return small
@@ -52,6 +58,8 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
     """A freshly initialised encoder: the same weights for the same `spec` and `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if spec.name in FIXED:
+            return FIXED[spec.name](spec)
         if encoder_kind(spec.name) == "vit":
             return VitEncoder(spec)
         # Convolutions on a CPU are a fifth faster with channels last, and no slower on a GPU.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hotstart.config import Settings
 
-Kind = Literal["cnn", "vit", "video", "audio"]
+Kind = Literal["cnn", "vit", "video", "audio", "fixed"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -75,3 +75,13 @@ class Encoder(nn.Module, ABC):
         keep: int64 (B, K), the patches to encode, in raster order; all of them if None.
         """
         raise NotImplementedError(f"{self.spec.name} is a {self.kind}: only a ViT has tokens")
+
+
+@torch.no_grad()
+def map_shape(encoder: Encoder, size: int) -> tuple[int, int]:
+    """Channels and side of the encoder's last map for pictures of `size` px."""
+    training = encoder.training
+    encoder.eval()
+    last = encoder.feature_map(torch.zeros(1, 3, size, size), encoder.stage_strides[-1])
+    encoder.train(training)
+    return last.shape[1], last.shape[2]

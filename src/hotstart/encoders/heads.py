@@ -116,6 +116,45 @@ class ConvDiscriminator(nn.Module):
         return logits.squeeze(1)
 
 
+class PyramidDecoder(nn.Module):
+    """Maps of all stages, coarse after fine -> pictures (B, channels, size, size).
+
+    From the last map down, each is resized to the one before it and added to that (Lin 2017,
+    arXiv:1612.03144): what the last stage knows reaches every pixel, what the first has seen says
+    where. maps: channels of each stage; width: channels inside.
+    """
+
+    def __init__(self, maps: Sequence[int], *, channels: int, size: int, width: int = 32) -> None:
+        super().__init__()
+        self.size = size
+        self.laterals = nn.ModuleList(nn.Conv2d(dim, width, 1, bias=False) for dim in maps)
+        self.mixers = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width, width, 3, padding=1, bias=False),
+            )
+            for _ in maps
+        )
+        self.last = nn.Sequential(
+            nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Conv2d(width, channels, 3, padding=1)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        merged: Tensor | None = None
+        for features, lateral, mixer in reversed(
+            list(zip(maps, self.laterals, self.mixers, strict=True))
+        ):
+            seen = lateral(features)
+            if merged is not None:
+                seen = seen + nn.functional.interpolate(merged, size=seen.shape[-2:])
+            merged = mixer(seen)
+        assert merged is not None
+        full = nn.functional.interpolate(merged, size=self.size, mode="bilinear")
+        pictures: Tensor = self.last(full)
+        return pictures
+
+
 class JointDiscriminator(nn.Module):
     """Pictures (B, 3, side, side) and latents (B, latent) -> logits (B,): do the two go together?
 

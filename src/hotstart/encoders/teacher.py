@@ -8,6 +8,19 @@ import math
 import torch
 from torch import Tensor, nn
 
+FASTEST = 0.9
+"""The least `ema_decay` that BYOL (table 5a) and MoCo (arXiv:1911.05722, 4.1) found to be safe."""
+SPANS = 10
+"""Times that the teacher's memory, 1 / (1 - ema_decay) steps, fits a run by default."""
+
+
+def decay_for(total_steps: int, slowest: float) -> float:
+    """The decay with which a teacher remembers a tenth of the run, in `FASTEST` .. `slowest`.
+
+    slowest: a paper's decay, for runs so long that a teacher soon has left its random weights.
+    """
+    return min(max(1 - SPANS / max(total_steps, 1), FASTEST), slowest)
+
 
 def ema_schedule(base: float, fraction: float) -> float:
     """The decay that grows from `base` to 1 as a cosine: BYOL (arXiv:2006.07733), section 3.3.

@@ -13,6 +13,10 @@ from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
 from hotstart.errors import UsageError
 
 MAX_STAGES = 6
+OWN: dict[str, dict[str, Any]] = {
+    "vit_tiny_depth6": {"embed_dim": 192, "depth": 6, "num_heads": 3, "global_pool": "avg"},
+    "vit_narrow_depth4": {"embed_dim": 96, "depth": 4, "num_heads": 3, "global_pool": "token"},
+}
 
 
 def create_vit(spec: EncoderSpec) -> Any:
@@ -23,11 +27,9 @@ def create_vit(spec: EncoderSpec) -> Any:
     options: dict[str, Any] = {"img_size": spec.size, "dynamic_img_size": True, "num_classes": 0}
     if spec.stem == "small":
         options["patch_size"] = max(spec.size // 8, 1)
-    if spec.name == "vit_tiny_depth6":
+    if spec.name in OWN:
         options.setdefault("patch_size", 16)
-        return VisionTransformer(
-            embed_dim=192, depth=6, num_heads=3, global_pool="avg", fc_norm=False, **options
-        )
+        return VisionTransformer(fc_norm=False, **OWN[spec.name], **options)
     return timm.create_model(spec.name, **options)
 
 
@@ -82,3 +84,27 @@ class VitEncoder(Encoder):
             embedded = torch.cat([prefix, patches], dim=1)
         hidden: Tensor = model.norm(model.blocks(model.norm_pre(embedded)))
         return hidden
+
+    @torch.no_grad()
+    def attention(self, images: Tensor) -> Tensor:
+        """Where each head of the last block looks: (B, heads, rows, columns) of patches.
+
+        The attention of the class token, as in Caron 2021 (DINO, arXiv:2104.14294), figure 1; where
+        `h` is the mean of the patch tokens, the mean of theirs, which is what `h` takes of each
+        patch. Shares of all tokens: a head's map sums to 1 less what it gives to the class token.
+        """
+        model, prefix = self.model, self.model.num_prefix_tokens
+        block = model.blocks[-1].attn
+        seen: list[Tensor] = []
+        fused, block.fused_attn = block.fused_attn, False
+        # Fused attention never makes the matrix; unfused, it passes through the dropout layer.
+        watch = block.attn_drop.register_forward_hook(lambda _, __, made: seen.append(made))
+        try:
+            self(images)
+        finally:
+            watch.remove()
+            block.fused_attn = fused
+        queries = slice(0, 1) if model.global_pool == "token" else slice(prefix, None)
+        maps = seen[0][:, :, queries, prefix:].mean(2)
+        rows, columns = (side // self.patch_px for side in images.shape[-2:])
+        return maps.reshape(len(images), -1, rows, columns)

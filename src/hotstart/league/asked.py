@@ -31,8 +31,9 @@ def asked_for(tasks: Sequence[str], folders: Sequence[Path], *, makes: bool = Fa
     """Every task of `tasks` by its runs in `folders`, or untrained where there is none.
 
     tasks: names, or `all`: the whole list without its controls, and whatever the runs were trained
-    on. Of each folder and task the first run in the order of names is taken, a finished one if
-    there is one. makes: whether one of the runs must be able to make pictures.
+    on. Of each folder and task the first run in the order of names is taken: a finished one if
+    there is one, a variant of a league's sweep only where there is no other. makes: whether one of
+    the runs must be able to make pictures.
 
     Raises DataError for a folder without runs, UsageError for an unknown name, or where nothing
     makes pictures.
@@ -68,8 +69,13 @@ def _runs_in(folder: Path) -> list[Asked]:
     if not paths:
         raise DataError(f"{folder} holds no run: no {SETTINGS} within {DEPTH} levels")
     first: dict[str, Asked] = {}
-    for path in sorted(paths, key=lambda path: (not (path / ENCODER).exists(), str(path))):
-        settings = load_run(path)
+    runs = {path: load_run(path) for path in paths}
+
+    def order(path: Path) -> tuple[bool, bool, str]:
+        return not (path / ENCODER).exists(), runs[path].variant is not None, str(path)
+
+    for path in sorted(paths, key=order):
+        settings = runs[path]
         name = (Path(folder.resolve().name) / path.relative_to(folder)).as_posix()
         first.setdefault(settings.task, Asked(settings.task, path, name, settings))
     return list(first.values())

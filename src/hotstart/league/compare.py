@@ -9,13 +9,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hotstart.data import Dataset, open_dataset
 from hotstart.errors import DataError, UsageError
 from hotstart.league.cell import Cell
-from hotstart.league.contenders import Contender, contenders
+from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, LocalExecutor
 from hotstart.league.plan import (
     Evaluation,
@@ -100,6 +100,8 @@ def _run(
 ) -> Comparison:
     datasets = _open(asked, caching)
     league = _begin(asked, folder, datasets)
+    told = {task: [one.name for one in variants(asked, task)] for task in asked.sweep}
+    league = replace(league, variants=told)
     entered, problems = contenders(asked, datasets[asked.data])
     for name, problem in problems.items():
         tell({"kind": "cell_failed", "cell": name, "title": name, "problem": problem})
@@ -210,7 +212,7 @@ def _calibrate(
 def _collect(folder: Path, plan: Plan, runs: Sequence[Pretraining]) -> dict[Question, Record]:
     """The league's records in the folders of `runs`, merged into its `results.jsonl`."""
     records = [record for run in runs for record in read_records(run.folder / RESULTS)]
-    ours = [record for record in records if record.settings_hash in plan.hashes]
+    ours = plan.ours(records)
     write_records(folder / RESULTS, ours)
     return {question(record): record for record in ours}
 
@@ -219,14 +221,13 @@ def _take_over(file: Path, folder: Path, plan: Plan) -> None:
     """Copy from a file of records what answers this league's questions, with its predictions."""
     if not file.is_file():
         raise UsageError(f"--known {file}: no such file; give a results.jsonl")
-    fitting = [r for r in read_records(file) if r.settings_hash in plan.hashes]
+    fitting = plan.ours(read_records(file))
     write_records(folder / RESULTS, fitting)
     kept = Kept(file.parent)
-    runs = {asked[0]: e.run for e in plan.evaluations for asked in e.questions}
     for record in fitting:
         source = kept.right(record)
-        if source is not None and record.settings_hash in runs:
-            target = predictions_path(runs[record.settings_hash].folder, record)
+        if source is not None:
+            target = predictions_path(plan.runs[record.settings_hash].folder, record)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source[0], target)
 

@@ -31,7 +31,7 @@ from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
 from hotstart.training import folder as files
-from hotstart.training.train import heldout_batches
+from hotstart.training.train import HeldoutBatches
 
 MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify}
 """How each downstream task is measured, by the name that `--on` gives it."""
@@ -63,7 +63,8 @@ def evaluate_subject(
             write_records(subject.run / files.RESULTS, [record])
 
     if on == "pretext":
-        keep(_pretext(subject, dataset, device))
+        for record in _pretext(subject, dataset, device):
+            keep(record)
     else:
         for contender, asked in _contenders(subject, dataset, protocols, controls):
             contender.encoder.to(device)
@@ -147,6 +148,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         metric=outcome.metric,
         value=outcome.value,
         chance=outcome.chance,
+        variant=settings.variant if settings else None,
         settings_hash=evaluation_hash(
             pretrained, subject.seed, dataset.fingerprint, outcome.protocol
         ),
@@ -164,20 +166,23 @@ def _note_test_read(run: Path, data: str, seed: int) -> None:
         file.write(json.dumps(event) + "\n")
 
 
-def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> Record:
+def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> list[Record]:
     """The run's own pretext metric on the pictures of `dataset`, none of them trained on."""
     if subject.run is None:
         raise UsageError("--on pretext needs a run folder: its heads are in the checkpoint")
     rebuilt = rebuild_task(subject.run, dataset)
     task, settings = rebuilt.task.to(device), rebuilt.settings
     rng = Draws(settings.seed, 0, total=1, names=("score",))
-    asked = heldout_batches(rebuilt.material, tuple(task.needs), device)
+    asked = HeldoutBatches(rebuilt.material, tuple(task.needs), device)
     score = task.score(asked, rng)
-    return pretext_record(
-        settings,
-        score,
-        data=dataset.name,
-        split="heldout" if rebuilt.own_pictures else "all",
-        fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
-        budget=subject.budget,
-    )
+    return [
+        pretext_record(
+            settings,
+            one,
+            data=dataset.name,
+            split="heldout" if rebuilt.own_pictures else "all",
+            fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
+            budget=subject.budget,
+        )
+        for one in score.each
+    ]

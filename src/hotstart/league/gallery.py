@@ -22,12 +22,12 @@ from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import HotstartError
 from hotstart.league.asked import Asked
 from hotstart.league.map import Drawn, draw_maps
-from hotstart.league.pretraining import DEFAULT_VIT
+from hotstart.league.pretraining import default_encoder
 from hotstart.league.rebuild import rebuild_task, trained_on
 from hotstart.league.records import Record
-from hotstart.league.subject import DEFAULT_ENCODER, pretext_record_of
+from hotstart.league.subject import pretext_records_of
 from hotstart.pretext.panels import SHOWN, neighbour_panel
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import parts, task_class
 from hotstart.pretext.task import Panel, PretextTask, to_uint8
 from hotstart.training.folder import safe_name
 from hotstart.training.train import Material, build_task
@@ -50,8 +50,8 @@ class Scene:
     """Name of the run; empty for a task that is untrained."""
     step: int = 0
     total_steps: int = 0
-    score: Record | None = None
-    """Its own metric on held-out pictures, once the run is finished."""
+    scores: Sequence[Record] = ()
+    """Its own metric on held-out pictures, once the run is finished; of several tasks, theirs."""
     panels: Sequence[Panel] = ()
     neighbours: Sequence[Panel] = ()
     """Before and after training."""
@@ -158,7 +158,7 @@ def _untrained(
     """Question and pseudo-label alone."""
     cls = task_class(name)
     dataset.require(cls.needs)
-    encoder = DEFAULT_ENCODER if "cnn" in cls.accepts else DEFAULT_VIT
+    encoder = default_encoder(name)
     settings = PretrainSettings(
         data=dataset.name,
         task=name,
@@ -167,7 +167,7 @@ def _untrained(
         stem=resolve_spec(encoder, dataset.size, "auto").stem,
         seed=seed,
         batch_size=max(min(cls.batch_size, len(dataset)), 2),
-        task_settings={name: dict(task_settings.get(name, {}))},
+        task_settings={part: dict(task_settings.get(part, {})) for part in parts(name)},
     )
     every = np.arange(len(dataset))
     task = build_task(settings, Material(dataset, every, pool), 1).eval().to(device)
@@ -202,7 +202,7 @@ def _trained(
         run=one.name,
         step=rebuilt.step,
         total_steps=rebuilt.settings.steps or rebuilt.step,
-        score=pretext_record_of(one.run),
+        scores=pretext_records_of(one.run),
         # Neighbours are shown beside those of before, for every task alike.
         panels=[p for p in _panels(task, batch, seed) if p.kind != "neighbours"],
         neighbours=[
@@ -243,7 +243,7 @@ def _save(task: PretextTask, batch: Batch, seed: int, names: Sequence[str], fold
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     for number, (picture, name) in enumerate(zip(to_uint8(made), names, strict=True), start=1):
-        path = folder / f"{safe_name(f'{number:04d}-{name}')}.png"
+        path = folder / f"{safe_name(f'{number:04d}-{Path(name).stem}')}.png"
         Image.fromarray(picture).save(path, optimize=True)
     return len(names)
 

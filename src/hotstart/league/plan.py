@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
-from hotstart.league.pretraining import run_hash
+from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
+from hotstart.league.variants import SETTINGS
 from hotstart.training import folder as files
 
 Question = tuple[str, str, str | None, str | int | None, float | None, str, int]
@@ -95,10 +96,28 @@ class Plan:
     evaluations: list[Evaluation]
 
     @cached_property
-    def hashes(self) -> frozenset[str]:
-        """Settings hashes of all records that belong to this league."""
-        asked = itertools.chain.from_iterable(e.questions for e in self.evaluations)
-        return frozenset([r.settings_hash for r in self.pretrainings] + [q[0] for q in asked])
+    def runs(self) -> dict[str, Pretraining]:
+        """By the settings hashes of all records that belong to this league."""
+        evaluated = {asked[0]: e.run for e in self.evaluations for asked in e.questions}
+        return {**evaluated, **{run.settings_hash: run for run in self.pretrainings}}
+
+    def ours(self, records: Iterable[Record]) -> list[Record]:
+        """Those of `records` that belong to this league, as it tells them.
+
+        Another league may have measured as a task's own setting what is a variant here.
+        """
+        found = []
+        for record in records:
+            run = self.runs.get(record.settings_hash)
+            if run is not None:
+                detail = record.detail
+                if record.downstream == "pretext":
+                    detail = {
+                        **detail,
+                        SETTINGS: settled_own(run.settings).model_dump(mode="json"),
+                    }
+                found.append(replace(record, variant=run.settings.variant, detail=detail))
+        return found
 
     def left(self, known: Mapping[Question, Record]) -> list[Cell]:
         """Cells still to be run: a pretraining only where an evaluation waits for it."""
@@ -123,7 +142,7 @@ def make_plan(
         settings = who.with_seed(seed, league.steps[who.name])
         run = Pretraining(
             name=f"{who.name}-{seed}",
-            title=f"{who.name} seed {seed}: pretraining",
+            title=f"{who.title} seed {seed}: pretraining",
             settings=settings,
             settings_hash=run_hash(settings, datasets[asked.data].fingerprint),
             folder=folder / f"{who.name}-{seed}",
@@ -174,7 +193,8 @@ def _evaluation(
         "group": asked.group,
         "accelerator": asked.accelerator,
     }
-    title = f"{run.name.rpartition('-')[0]} seed {seed}: {kind}" + (f" {data}" if several else "")
+    who = run.title.rpartition(":")[0]
+    title = f"{who}: {kind}" + (f" {data}" if several else "")
     name = f"{run.name}-{kind}" + (f"-{number}" if several else "")
     return Evaluation(name, title, run, arguments, tuple(questions))
 
@@ -192,7 +212,7 @@ def check_folder(plan: Plan, records: Iterable[Record]) -> None:
                     f"{run.folder} holds another run ({', '.join(differing)} differ): give another "
                     "--out, or move that folder away"
                 )
-    foreign = [record for record in records if record.settings_hash not in plan.hashes]
+    foreign = [record for record in records if record.settings_hash not in plan.runs]
     if foreign:
         one = foreign[0]
         raise UsageError(

@@ -9,24 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from hotstart.config import PretrainSettings, parse
+from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
-from hotstart.encoders import encoder_kind, load_encoder, resolve_spec
+from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
+from hotstart.league.variants import SETTINGS
 from hotstart.league.versions import versions
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import find, own_settings, parts, task_class
+from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
-from hotstart.training.train import Material, fix_steps, make_fabric, train
+from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
 DEFAULT_VIT = "vit_tiny_depth6"
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
-OUTSIDE_THE_HASH = ("checkpoint_seconds", "accelerator", "devices", "nodes", "minutes", "epochs")
+MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")
+OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant")
 # What the hash takes resolved, in place of the words that it was asked for with.
 RESOLVED = ("data", "task_settings", "optimizer", "learning_rate", "weight_decay", "warmup")
 
@@ -38,7 +41,8 @@ def start(
 ) -> Path:
     """Settle what is open, make the run folder, train."""
     settings, dataset = _prepare(values, caching)
-    folder = out or Path("runs") / f"{settings.task.rpartition(':')[2]}-{settings.seed}"
+    short = "+".join(part.rpartition(":")[2] for part in parts(settings.task))
+    folder = out or Path("runs") / f"{short}-{settings.seed}"
     fabric = make_fabric(settings)
     fabric.launch()
     if fabric.is_global_zero:
@@ -93,9 +97,8 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
 def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     """Fill in every default that depends on task or pictures."""
     cls = task_class(values["task"])
-    accepted = cls.accepts
-    name = values.get("encoder") or (DEFAULT_ENCODER if "cnn" in accepted else DEFAULT_VIT)
-    encoder_kind(name)
+    name = values.get("encoder") or default_encoder(values["task"])
+    check_encoder(values["task"], name)
     size = dataset.size
     stem = resolve_spec(name, size, values.get("stem") or "auto").stem
     train = material_of(values["task"], dataset).train
@@ -106,13 +109,20 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     return parse(PretrainSettings, settled, "settings")
 
 
+def default_encoder(task: str) -> str:
+    """The only one that it can fill, or a small CNN, or a small ViT."""
+    default = DEFAULT_ENCODER if "cnn" in task_class(task).accepts else DEFAULT_VIT
+    return find(task).encoder or default
+
+
 def check_names(values: dict[str, Any]) -> None:
     """Find every wrong name and value before any data is touched, or a folder made."""
     cls = task_class(values["task"])
-    for task, own in values["task_settings"].items():
-        if task != values["task"]:
-            raise UsageError(f"--set {task}.…: this run's task is {values['task']!r}")
-        parse(cls.Settings, own, task)
+    for task in values["task_settings"]:
+        check_asked(task, values["task"])
+    parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
+    if values.get("encoder"):
+        check_encoder(values["task"], values["encoder"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
     parse(PretrainSettings, {**probe, **values}, "settings")
 
@@ -165,20 +175,24 @@ def _run(
             seed=settings.seed,
             device=fabric.device,
         )
-        record = pretext_record(
-            outcome.settings,
-            outcome.score,
-            data=settings.data,
-            split="heldout",
-            fingerprints={"pretrain": dataset.fingerprint},
-            budget={
-                "steps": outcome.steps,
-                "seconds": round(outcome.seconds, 3),
-                "images": outcome.images,
-                "peak_memory_bytes": outcome.peak_memory_bytes,
-            },
-        )
-        write_records(folder / files.RESULTS, [record])
+        budget: dict[str, float | int | None] = {
+            "steps": outcome.steps,
+            "seconds": round(outcome.seconds, 3),
+            "images": outcome.images,
+            "peak_memory_bytes": outcome.peak_memory_bytes,
+        }
+        records = [
+            pretext_record(
+                outcome.settings,
+                one,
+                data=settings.data,
+                split="heldout",
+                fingerprints={"pretrain": dataset.fingerprint},
+                budget=budget,
+            )
+            for one in outcome.score.each
+        ]
+        write_records(folder / files.RESULTS, records)
     return folder
 
 
@@ -188,12 +202,17 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     pictures: the fingerprint of the data. Defaults count by their values, so that a task whose
     defaults change is another task.
     """
-    cls = task_class(settings.task)
-    own = parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    cls, own = task_class(settings.task), settled_own(settings)
     optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
     resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     return settings_hash(asked | resolved)
+
+
+def settled_own(settings: PretrainSettings) -> Settings:
+    """All settings of its task, defaults filled in."""
+    cls = task_class(settings.task)
+    return parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
 
 
 def pretext_record(
@@ -219,9 +238,13 @@ def pretext_record(
         metric=score.metric,
         value=score.value,
         chance=score.trivial,
+        variant=settings.variant,
         settings_hash=run_hash(settings, fingerprints.get("pretrain", "")),
         data_fingerprints=fingerprints,
         budget=budget,
-        detail={"examples": score.examples},
+        detail={
+            "examples": score.examples,
+            SETTINGS: settled_own(settings).model_dump(mode="json"),
+        },
         versions=versions(),
     )

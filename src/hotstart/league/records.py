@@ -36,6 +36,8 @@ class Record:
     metric: str
     value: float
     chance: float | None
+    variant: str | None = None
+    """How its settings differ from the league's for that task, as `permutations=10`; None: not."""
     settings_hash: str = ""
     """Equal for two records made with the same settings on the same data."""
     data_fingerprints: dict[str, str] = field(default_factory=dict)

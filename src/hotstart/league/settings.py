@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ import tomli_w
 
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
-from hotstart.pretext.registry import find
+from hotstart.league.variants import write_variant
+from hotstart.pretext.registry import JOIN, TASKS, find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
@@ -33,8 +35,13 @@ class Downstream:
     """Those whose control is the same training from random weights, `scratch`."""
 
     def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too."""
+        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
+
+        One whose encoder has no weights that learn is measured frozen alone.
+        """
         frozen = tuple(p for p in asked if p in self.frozen)
+        if task in TASKS and TASKS[task].encoder:
+            return frozen
         trained = tuple(p for p in asked if p in self.trained)
         if task == "random":
             return (*frozen, "scratch") if trained else frozen
@@ -73,6 +80,8 @@ class LeagueSettings(Settings):
     label: str | None = None
     group: str | None = None
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
+    """Values by task and setting: each is a contender that differs from its task in that alone."""
 
     @property
     def evaluations(self) -> list[tuple[str, str]]:
@@ -83,6 +92,8 @@ class LeagueSettings(Settings):
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:
     """`values` as settings; every name that can be wrong is looked at, without torch."""
+    if "sweep" in values:
+        values = {**values, "sweep": _plain(values["sweep"])}
     asked = parse(LeagueSettings, values, "compare")
     for task in asked.tasks:
         find(task)
@@ -105,13 +116,59 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
                 f"--on {kind} is measured by {', '.join(known)}; asked was "
                 f"{', '.join(asked.protocols)} (`scratch` comes with `finetune`)"
             )
-    taking_part = (*asked.tasks, *CONTROLS)
+    taking_part = dict.fromkeys(part for task in (*asked.tasks, *CONTROLS) for part in parts(task))
     for name in asked.task_settings:
         if name not in taking_part:
             raise UsageError(f"--set {name}.…: the tasks here are {', '.join(taking_part)}")
         for key in asked.task_settings[name]:
             check_setting(name, key)
+    _check_sweep(asked)
     return asked
+
+
+def _plain(sweep: Any) -> Any:
+    """As JSON has it, so that a tuple typed in Python equals the list that `league.toml` holds."""
+    try:
+        return json.loads(json.dumps(sweep))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"--sweep: values are numbers, text, true, false or lists ({error})"
+        ) from None
+
+
+def _check_sweep(asked: LeagueSettings) -> None:
+    """Raise UsageError for a task that is not swept here, a setting unknown, values that are none.
+
+    Whether a value is allowed only the task itself can tell.
+    """
+    tasks = [task for task in asked.tasks if task not in CONTROLS]
+    for task, settings in asked.sweep.items():
+        if task in CONTROLS:
+            raise UsageError(f"--sweep {task}.…: a control is the same for all, and not varied")
+        if JOIN in task:
+            raise UsageError(
+                f"--sweep {task}.…: a sweep varies one task by itself, not several at once; name "
+                "that task in --tasks and sweep it"
+            )
+        if task not in tasks:
+            raise UsageError(f"--sweep {task}.…: the tasks here are {', '.join(tasks)}")
+        for setting, values in settings.items():
+            check_setting(task, setting.partition(".")[0])
+            told = [write_variant(setting, value) for value in values]
+            doubles = {text for text in told if told.count(text) > 1}
+            if not values:
+                raise UsageError(f"--sweep {task}.{setting}: no values; write value,value,...")
+            if doubles:
+                raise UsageError(
+                    f"--sweep {task}.{setting}: {', '.join(sorted(doubles))} more than once"
+                )
+            for value in values:
+                if value is None or isinstance(value, dict):
+                    raise UsageError(
+                        f"--sweep {task}.{setting}: {json.dumps(value)} is no value to sweep over; "
+                        "allowed are numbers, text, true, false, and lists of these; a setting "
+                        f"inside {setting} is written {setting}.name=value"
+                    )
 
 
 @dataclass(frozen=True)
@@ -123,6 +180,8 @@ class League:
     """Of each data set, as it was when the league began."""
     steps: dict[str, int] = field(default_factory=dict)
     """For each contender; measured once where the budget is in minutes."""
+    variants: dict[str, list[str]] = field(default_factory=dict)
+    """Of each task that is swept, those that differ from the plain one."""
 
     def with_steps(self, contender: str, steps: int) -> League:
         """The same with one budget more."""
@@ -131,12 +190,13 @@ class League:
     def write(self, folder: Path) -> None:
         """Whole or not at all."""
         told = self.asked.model_dump(exclude_none=True)
-        own = told.pop("task_settings")
+        own, sweep = told.pop("task_settings"), told.pop("sweep")
         tables = {
             "league": {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()},
             "fingerprints": self.fingerprints,
             "steps": self.steps,
             "task": own,
+            **({"sweep": sweep, "variants": self.variants} if sweep else {}),
         }
         part = folder / (LEAGUE + ".part")
         with part.open("wb") as file:
@@ -155,8 +215,9 @@ def read_league(folder: Path) -> League:
         raise DataError(f"{folder} holds no league: {LEAGUE} is missing") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a league's file ({error})") from None
-    values = {**tables.get("league", {}), "task_settings": tables.get("task", {})}
-    return League(check(values), tables.get("fingerprints", {}), tables.get("steps", {}))
+    others = {"task_settings": tables.get("task", {}), "sweep": tables.get("sweep", {})}
+    known = (tables.get(key, {}) for key in ("fingerprints", "steps", "variants"))
+    return League(check({**tables.get("league", {}), **others}), *known)
 
 
 def same_league(folder: Path, there: LeagueSettings, here: LeagueSettings) -> None:

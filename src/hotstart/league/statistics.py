@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from scipy import stats
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Asked = TypeVar("Asked", bound=Hashable)
 
 DRAWS = 10_000
 LEVEL = 0.95
@@ -120,13 +122,13 @@ def _summary(drawn: Floats, lost: Bools, by_seed: dict[int, np.float64], items: 
     )
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[Asked, float]) -> dict[Asked, float]:
     """P values corrected for asking them all at once (Holm 1979), in the order of `p`.
 
     The k-th smallest of m is multiplied by m - k + 1; none gets smaller than one before it, none
     larger than 1.
     """
-    corrected: dict[str, float] = {}
+    corrected: dict[Asked, float] = {}
     highest = 0.0
     for position, name in enumerate(sorted(p, key=lambda name: p[name])):
         highest = max(highest, min(1.0, p[name] * (len(p) - position)))

@@ -76,9 +76,17 @@ def open_run(folder: Path) -> Subject:
 
 
 def pretext_record_of(folder: Path) -> Record | None:
-    """What the run in `folder` wrote of its own task; None before it is finished."""
+    """What the run in `folder` wrote of its own task; None before it is finished.
+
+    Of several tasks at once: of the first.
+    """
+    return next(iter(pretext_records_of(folder)), None)
+
+
+def pretext_records_of(folder: Path) -> list[Record]:
+    """What the run in `folder` wrote of its own tasks; empty before it is finished."""
     found = [r for r in read_records(folder / RESULTS) if r.downstream == "pretext"]
-    return found[0] if found else None
+    return [r for r in found if (r.data, r.split) == (found[0].data, found[0].split)]
 
 
 def _need(size: int | None, name: str) -> int:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from hotstart.errors import DataError
+from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_control
+from hotstart.league.difficulty import Sweep, sweeps
 from hotstart.league.predictions import Bools, Kept
 from hotstart.league.records import Record, read_records
 from hotstart.league.statistics import (
@@ -23,72 +25,9 @@ from hotstart.league.statistics import (
     paired_gain,
     seed_gain,
 )
-from hotstart.pretext.registry import TASKS
+from hotstart.league.variants import full_name
 
 RESULTS = "results.jsonl"
-Resampled = Literal["seeds and items", "items", "seeds"]
-
-
-class Who(NamedTuple):
-    """A contender: what was learnt, by which network."""
-
-    task: str
-    encoder: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What one contender reached in one column, and how far that is above its control."""
-
-    task: str
-    """`scratch`: trained from random weights, the control of the column `finetune`."""
-    encoder: str
-    values: dict[int, float]
-    """By seed."""
-    n: int
-    mean: float
-    deviation: float | None
-    """Over seeds (n - 1); None for one seed."""
-    control: str | None = None
-    """`random`, or `scratch` for `finetune`; None where it was not measured, and for itself."""
-    gain: float | None = None
-    """Mean over the seeds that both have."""
-    gain_by_seed: dict[int, float] = field(default_factory=dict)
-    low: float | None = None
-    high: float | None = None
-    """Ends of the 95 % interval of the gain; None where there is nothing to resample."""
-    p: float | None = None
-    """One-sided, of a gain of 0 or less."""
-    p_holm: float | None = None
-    """Corrected over the tasks of the column; None for controls."""
-    resampled: Resampled | None = None
-    """`seeds`: the predictions are missing, and the interval leaves the choice of items out."""
-    items: int = 0
-    """Test items that were resampled."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One protocol, share of the labels and stage; the best first."""
-
-    protocol: str
-    labels: float | None
-    stage: str | int | None
-    standings: list[Standing]
-
-
-@dataclass(frozen=True)
-class Arena:
-    """Numbers that may be compared: one downstream task, data set, split and metric."""
-
-    downstream: str
-    data: str
-    split: str
-    metric: str
-    fingerprint: str
-    """Of the pictures measured on."""
-    chance: float | None
-    columns: list[Column]
 
 
 @dataclass(frozen=True)
@@ -97,11 +36,14 @@ class Statistics:
 
     arenas: list[Arena]
     agreement: Agreement
-    """Kendall's tau between the columns of the last stage, over the tasks without the controls."""
+    """Kendall's tau between the columns of the last stage, over the tasks without controls and
+    variants."""
     mean_rank: dict[str, float]
     """Over the same columns."""
     notes: list[str]
     """Sentences on what is missing."""
+    difficulty: list[Sweep] = field(default_factory=list)
+    """Each setting that was swept, with what its values came to."""
 
 
 def league_statistics(folder: Path) -> Statistics:
@@ -118,7 +60,8 @@ def league_statistics(folder: Path) -> Statistics:
     kept = Kept(folder)
     tables: dict[tuple[str, str, str, str, str], dict[_Question, dict[Who, dict[int, Record]]]] = {}
     chances: dict[tuple[str, str, str, str, str], float | None] = {}
-    for record in _records(folder):
+    records = _records(folder)
+    for record in records:
         if record.downstream == "pretext" or record.protocol is None:
             continue
         fingerprint = record.data_fingerprints.get("evaluate", "")
@@ -129,7 +72,7 @@ def league_statistics(folder: Path) -> Statistics:
             protocol, task = "finetune", "scratch"
         column = _Question(protocol, record.labels, record.stage)
         cell = tables.setdefault(arena, {}).setdefault(column, {})
-        _add(cell.setdefault(Who(task, record.encoder), {}), record, folder)
+        _add(cell.setdefault(Who(task, record.encoder, record.variant), {}), record, folder)
     notes: list[str] = []
     arenas = [
         Arena(
@@ -144,18 +87,14 @@ def league_statistics(folder: Path) -> Statistics:
     ]
     ranked = _ranked(arenas)
     told = [f"{text} In {count} column(s)." for text, count in Counter(notes).items()]
-    return Statistics(arenas, kendall_tau(ranked), mean_rank(ranked), told)
+    agreement, ranks = kendall_tau(ranked), mean_rank(ranked)
+    return Statistics(arenas, agreement, ranks, told, sweeps(records, arenas))
 
 
 class _Question(NamedTuple):
     protocol: str
     labels: float | None
     stage: str | int | None
-
-
-def is_control(task: str) -> bool:
-    """Whether `task` is what tasks are measured against."""
-    return task == "scratch" or (task in TASKS and TASKS[task].family == "control")
 
 
 def _records(folder: Path) -> list[Record]:
@@ -173,7 +112,8 @@ def _add(seeds: dict[int, Record], record: Record, folder: Path) -> None:
     other = seeds.setdefault(record.seed, record)
     if other is not record:
         raise DataError(
-            f"{folder} holds two results of {record.task} ({record.encoder}) with seed "
+            f"{folder} holds two results of {full_name(record.task, record.variant)} "
+            f"({record.encoder}) with seed "
             f"{record.seed} for {record.protocol} at {record.labels} of the labels, of different "
             f"settings ({other.settings_hash}, {record.settings_hash}): one league a folder"
         )
@@ -188,19 +128,23 @@ def _standings(
         values = {seed: records[seed].value for seed in sorted(records)}
         deviation = plain.stdev(values.values()) if len(values) > 1 else None
         mean = plain.fmean(values.values())
-        found[who] = Standing(*who, values, len(values), mean, deviation)
+        found[who] = Standing(
+            who.task, who.encoder, values, len(values), mean, deviation, variant=who.variant
+        )
         right[who] = _Right.load(records, kept)
     for who in cell:
         control = Who("scratch" if asked.protocol == "finetune" else "random", who.encoder)
         if control in cell and who.task not in ("random", "scratch"):
             found[who] = _compare(found[who], found[control], right[who], right[control], notes)
-    tested = {who: one.p for who, one in found.items() if one.p is not None}
-    names = {"\0".join(who): p for who, p in tested.items() if not is_control(who.task)}
-    for name, p_holm in holm(names).items():
-        who = Who(*name.split("\0"))
+    tested = {w: one.p for w, one in found.items() if one.p is not None and not is_control(w.task)}
+    # What a task's variants came to changes nothing of what is said of the tasks.
+    tasks = {who: p for who, p in tested.items() if who.variant is None}
+    for who, p_holm in {**holm(tested), **holm(tasks)}.items():
         found[who] = replace(found[who], p_holm=p_holm)
     # Names decide between equals, so that the order of the records does not.
-    return sorted(found.values(), key=lambda one: (-one.mean, one.task, one.encoder))
+    return sorted(
+        found.values(), key=lambda one: (-one.mean, one.task, one.encoder, one.variant or "")
+    )
 
 
 @dataclass(frozen=True)
@@ -227,7 +171,7 @@ def _compare(
     """`own` with its gain over `control`."""
     seeds = sorted(own.values.keys() & control.values.keys())
     if not seeds:
-        notes.append(f"{own.task} has no seed in common with {control.task}.")
+        notes.append(f"{own.who.name} has no seed in common with {control.task}.")
         return own
     by_seed = {seed: own.values[seed] - control.values[seed] for seed in seeds}
     told = replace(
@@ -237,7 +181,9 @@ def _compare(
     if same and np.array_equal(ours.hashes, theirs.hashes):  # type: ignore[arg-type]
         gain = paired_gain(ours.by_seed, theirs.by_seed)
         return _with(told, gain, "seeds and items" if len(seeds) > 1 else "items")
-    notes.append(f"Predictions of {own.task} or {control.task} are missing: seeds alone resampled.")
+    notes.append(
+        f"Predictions of {own.who.name} or {control.task} are missing: seeds alone resampled."
+    )
     return told if len(seeds) < 2 else _with(told, seed_gain(own.values, control.values), "seeds")
 
 
@@ -254,15 +200,17 @@ def _with(standing: Standing, gain: PairedGain, resampled: Resampled) -> Standin
 
 
 def _ranked(arenas: Iterable[Arena]) -> dict[str, dict[str, float]]:
-    """Name of each column of the last stage -> task -> mean, without controls."""
+    """Name of each column of the last stage -> task -> mean, without controls and variants."""
     columns: dict[str, dict[Who, float]] = {}
     for arena in arenas:
         for column in arena.columns:
-            tasks = [one for one in column.standings if not is_control(one.task)]
+            tasks = [
+                one for one in column.standings if not is_control(one.task) and not one.variant
+            ]
             if column.stage in ("last", None) and tasks:
                 words = [arena.downstream, arena.data, arena.split, arena.metric, column.protocol]
                 name = " ".join(words + ([] if column.labels is None else [f"{column.labels:.4g}"]))
-                columns[name] = {Who(one.task, one.encoder): one.mean for one in tasks}
+                columns[name] = {one.who: one.mean for one in tasks}
     everyone = {who for column in columns.values() for who in column}
     times = Counter(who.task for who in everyone)
     names = {w: w.task if times[w.task] == 1 else f"{w.task} ({w.encoder})" for w in everyone}

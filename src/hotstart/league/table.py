@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from hotstart.league.variants import full_name, write_variant
+
 HEADS = ("protocol", "labels", "task", "mean ± deviation") + (
     "gain",
     "95 % interval",
@@ -17,19 +19,15 @@ def markdown(statistics: Mapping[str, Any]) -> str:
     """A Markdown table for each arena: every protocol and share of the labels at the last stage.
 
     statistics: what `statistics.json` holds, see `summary.Statistics`. Accuracies and gains are
-    shares (0..1); the interval and p are of the gain over the control.
+    shares (0..1); the interval and p are of the gain over the control. Each setting that was swept
+    has a table of its own below.
     """
     parts = []
     for arena in statistics["arenas"]:
         chance = "" if arena["chance"] is None else f", chance {arena['chance']:.3f}"
-        lines = [
-            f"{arena['downstream']}, {arena['split']} split: {arena['metric']}{chance}",
-            "",
-            _row(HEADS),
-            _row(["---"] * len(HEADS)),
-            *(_row(cells) for cells in rows(arena)),
-        ]
-        parts.append("\n".join(lines))
+        title = f"{arena['downstream']}, {arena['split']} split: {arena['metric']}{chance}"
+        parts.append(_table(title, HEADS, rows(arena)))
+    parts += [_difficulty(sweep) for sweep in statistics.get("difficulty", [])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -38,20 +36,65 @@ def rows(arena: Mapping[str, Any]) -> Iterator[list[str]]:
     for column in arena["columns"]:
         if column["stage"] not in ("last", None):
             continue
-        labels = "" if column["labels"] is None else f"{100 * column['labels']:.4g} %"
+        labels = _labels(column)
         for one in column["standings"]:
-            yield [column["protocol"], labels, one["task"], *_cells(one), str(one["n"])]
+            name = full_name(one["task"], one.get("variant"))
+            yield [column["protocol"], labels, name, *_cells(one), str(one["n"])]
+
+
+def _difficulty(sweep: Mapping[str, Any]) -> str:
+    """One row a value: the task's own metric, and each gain with its interval."""
+    columns = {_asked(gain): gain for point in sweep["points"] for gain in point["gains"]}
+    arenas = {(gain["downstream"], gain["data"]) for gain in columns.values()}
+    heads = [sweep["setting"], sweep["metric"] or "its own metric", "trivial"]
+    for gain in columns.values():
+        where = f" {gain['downstream']} {gain['data']}" if len(arenas) > 1 else ""
+        heads.append(f"gain{where}, {gain['protocol']} {_labels(gain)}".strip())
+    lines = []
+    for point in sweep["points"]:
+        known = {_asked(gain): gain for gain in point["gains"]}
+        value = write_variant("", point["value"])[1:]
+        own = "" if point["pretext"] is None else f"{point['pretext']:.4g}"
+        own += "" if point["deviation"] is None else f" ± {point['deviation']:.2g}"
+        trivial = "" if point["trivial"] is None else f"{point['trivial']:.4g}"
+        gains = [_gain(known.get(asked)) for asked in columns]
+        lines.append([value + ("" if point["variant"] else " (plain)"), own, trivial, *gains])
+    return _table(f"{sweep['task']}: difficulty by {sweep['setting']}", heads, lines)
+
+
+def _asked(gain: Mapping[str, Any]) -> tuple[Any, ...]:
+    keys = ("downstream", "data", "split", "metric", "protocol", "labels")
+    return tuple(gain[key] for key in keys)
+
+
+def _gain(gain: Mapping[str, Any] | None) -> str:
+    if gain is None:
+        return ""
+    return f"{gain['gain']:+.3f}" + (f" ({_interval(gain)})" if gain["low"] is not None else "")
 
 
 def _cells(one: Mapping[str, Any]) -> list[str]:
     deviation = "" if one["deviation"] is None else f" ± {one['deviation']:.3f}"
-    interval = "" if one["low"] is None else f"{one['low']:+.3f} .. {one['high']:+.3f}"
     return [
         f"{one['mean']:.3f}{deviation}",
         "" if one["gain"] is None else f"{one['gain']:+.3f}",
-        interval,
+        "" if one["low"] is None else _interval(one),
         "" if one["p_holm"] is None else f"{one['p_holm']:.4f}",
     ]
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return f"{one['low']:+.3f} .. {one['high']:+.3f}"
+
+
+def _labels(column: Mapping[str, Any]) -> str:
+    return "" if column["labels"] is None else f"{100 * column['labels']:.4g} %"
+
+
+def _table(title: str, heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    told = [_row(cells) for cells in lines]
+    names = list(heads)
+    return "\n".join([title, "", _row(names), _row(["---"] * len(names)), *told])
 
 
 def _row(cells: Iterable[str]) -> str:

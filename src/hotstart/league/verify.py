@@ -4,7 +4,8 @@
 is shipped with the package. A task is `verified` by a linear probe of the last stage, on all
 labels, on the validation split of a real data set, where it gains over `random` in every one of at
 least three seeds, and where p, of the bootstrap over seeds and items and corrected by Holm over the
-tasks of that league, is below 0.05. It `runs` where it finished a league without that.
+tasks of that league, is below 0.05. It `runs` where it finished a league without that. Variants of
+a task prove nothing of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from hotstart.errors import DataError, HotstartError
-from hotstart.league.summary import Arena, Standing, is_control, league_statistics
+from hotstart.league.arena import Arena, Standing, Who, is_control
+from hotstart.league.summary import league_statistics
 
 STATISTICS = "statistics.json"
 SIGNIFICANT = 0.05
@@ -38,7 +40,7 @@ def verify(folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
     best: dict[str, dict[str, Any]] = {}
     for folder in folders:
         for arena, one in _standings(folder):
-            if is_control(one.task):
+            if is_control(one.task) or one.variant is not None:
                 continue
             seen.add(one.task)
             evidence = _evidence(folder, arena, one)
@@ -89,20 +91,24 @@ def _standings(folder: Path) -> Iterator[tuple[Arena, Standing]]:
         for column in arena.columns:
             if (column.protocol, column.labels, column.stage) == ("linear", 1.0, "last"):
                 for one in column.standings:
-                    known = kept.get((arena.downstream, arena.fingerprint, one.task, one.encoder))
+                    known = kept.get((arena.downstream, arena.fingerprint, one.who))
                     same = known is not None and known.values == one.values
                     missing = one.resampled == "seeds"
                     yield arena, known if missing and same and known else one
 
 
-def _kept(folder: Path) -> dict[tuple[str, str, str, str], Standing]:
+def _kept(folder: Path) -> dict[tuple[str, str, Who], Standing]:
     """Standings of those columns in the `statistics.json` of `folder`; none where it has none."""
     path = folder / STATISTICS
     if not path.exists():
         return {}
     try:
         return {
-            (arena["downstream"], arena["fingerprint"], one["task"], one["encoder"]): Standing(
+            (
+                arena["downstream"],
+                arena["fingerprint"],
+                Who(one["task"], one["encoder"], one.get("variant")),
+            ): Standing(
                 **{
                     **one,
                     "values": {int(seed): value for seed, value in one["values"].items()},

@@ -138,3 +138,32 @@ def even_order(assignments: Integers, rng: np.random.Generator) -> Integers:
     share = -(-len(assignments) // len(groups))
     drawn = [np.resize(rng.permutation(group), share) for group in groups]
     return rng.permutation(np.concatenate(drawn))[: len(assignments)].astype(np.int64)
+
+
+def pairwise_order(assignments: Integers, rng: np.random.Generator) -> Integers:
+    """All N positions of (N,) pictures, those of one cluster in pairs, the pairs in random order.
+
+    A picture is paired with one of its cluster drawn at random; those that are left over, one of
+    each cluster with an odd number, come last. In a batch of an even number of pictures each then
+    has company, but for the last ones.
+    """
+    shuffled = rng.permutation(len(assignments))
+    by_cluster = shuffled[np.argsort(assignments[shuffled], kind="stable")]
+    starts = np.flatnonzero(np.diff(assignments[by_cluster])) + 1
+    groups = np.split(by_cluster, starts)
+    pairs = np.concatenate([group[: len(group) // 2 * 2] for group in groups]).reshape(-1, 2)
+    alone = [group[-1] for group in groups if len(group) % 2]
+    order = np.concatenate([rng.permutation(pairs).reshape(-1), np.array(alone, np.int64)])
+    return order.astype(np.int64)
+
+
+def named_evenly(truth: Tensor, right: Tensor, clusters: int) -> tuple[float, float]:
+    """How often a cluster is named rightly, as the mean over those that occur; and chance.
+
+    truth: int64 (N,), 0 .. K - 1. right: bool (N,), whether it was named. clusters: K. Always to
+    name the largest cluster is worth no more than chance, one over the clusters that occur.
+    """
+    seen = truth.bincount(minlength=clusters)
+    named = truth.bincount(right.double(), minlength=clusters)
+    occur = seen > 0
+    return float((named[occur] / seen[occur]).mean()), 1 / int(occur.sum())

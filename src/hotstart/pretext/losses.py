@@ -52,3 +52,36 @@ def regression_loss(prediction: Tensor, target: Tensor) -> Tensor:
     in 0..4; 2 for directions that have nothing to do with each other.
     """
     return 2 - 2 * F.cosine_similarity(prediction, target.detach(), dim=1).mean()
+
+
+def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
+    """- cos(p, z): Chen & He 2021 (SimSiam, arXiv:2011.10566), eq. 1 and 2.
+
+    prediction, target: (B, D), row by row; the target gets no gradient. Returns the mean over rows,
+    in -1..1; 0 for directions that have nothing to do with each other.
+    """
+    return -F.cosine_similarity(prediction, target.detach(), dim=1).mean()
+
+
+def queue_nce(
+    queries: Tensor,
+    keys: Tensor,
+    queue: Tensor,
+    temperature: float,
+    same: Tensor | None = None,
+) -> Tensor:
+    """InfoNCE against a queue of earlier keys: He 2020 (MoCo, arXiv:1911.05722), eq. 1.
+
+    queries, keys: (B, D), row by row two views of one picture; keys get no gradient. queue: (K, D),
+    of length 1, the negatives. temperature: > 0. same: bool (B, K), where the queue holds a key of
+    the query's own picture, which is no negative; the paper lets it count as one.
+
+    Returns the mean over queries; near ln(1 + K) at random.
+    """
+    queries, keys = F.normalize(queries, dim=1), F.normalize(keys.detach(), dim=1)
+    positive = (queries * keys).sum(1, keepdim=True)
+    negative = queries @ queue.detach().to(queries.dtype).T
+    if same is not None:
+        negative = negative.masked_fill(same, float("-inf"))
+    logits = torch.cat([positive, negative], dim=1) / temperature
+    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))

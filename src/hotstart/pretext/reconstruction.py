@@ -20,15 +20,18 @@ def weighted_l2(prediction: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return (errors.sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
 
 
-def psnr_db(pictures: Tensor, truth: Tensor, where: Tensor) -> Tensor:
+def psnr_db(pictures: Tensor, truth: Tensor, where: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio of each picture in decibels, (B,): 10 log10(1 / MSE), at most 59.
 
     pictures, truth: (B, C, H, W) in 0..1; what lies outside that range is clipped to it.
-    where: bool (B, 1, H, W), the pixels that count.
+    where: bool (B, 1, H, W), the pixels that count; None: all of them.
 
     The mean over pictures of this, as papers report it, weighs every picture alike; it is not the
     PSNR of the mean error, which a few hard pictures decide.
     """
-    errors = (pictures.clamp(0, 1) - truth).square().mean(1, keepdim=True) * where
-    mean = errors.sum((1, 2, 3)) / where.sum((1, 2, 3))
+    errors = (pictures.clamp(0, 1) - truth).square().mean(1, keepdim=True)
+    if where is None:
+        mean = errors.mean((1, 2, 3))
+    else:
+        mean = (errors * where).sum((1, 2, 3)) / where.sum((1, 2, 3))
     return -10 * mean.clamp_min(ROUNDING).log10()

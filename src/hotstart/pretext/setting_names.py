@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hotstart.config import nearest
 from hotstart.errors import UsageError
-from hotstart.pretext.registry import TASKS
+from hotstart.pretext.registry import JOIN, TASKS, parts
 
 PACKAGE = "hotstart"
 
@@ -19,6 +19,13 @@ def check_setting(task: str, key: str) -> None:
     if names is not None and key not in names:
         told = nearest(key, names) if names else "it has none"
         raise UsageError(f"{task} has no setting {key!r}; {told}")
+
+
+def check_asked(name: str, task: str) -> None:
+    """Raise UsageError unless settings of `name` mean something to a run of `task`."""
+    if name not in parts(task):
+        these = "task is" if JOIN not in task else "tasks are"
+        raise UsageError(f"--set {name}.…: this run's {these} {', '.join(map(repr, parts(task)))}")
 
 
 def setting_names(task: str) -> list[str] | None:

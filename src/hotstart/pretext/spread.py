@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 PROJECTION_STD = "projection_std"
 """The step metric by which a task says how its projections spread; training watches it."""
+PROJECTION_RANK = "projection_rank"
+"""The step metric by which a task says in how many dimensions they do; training watches it."""
+SAMPLE = 128
+"""Rows of a batch that are enough to see a rank fall to 1."""
 
 
 def dimension_std(vectors: Tensor) -> Tensor:
@@ -18,3 +23,26 @@ def dimension_std(vectors: Tensor) -> Tensor:
     """
     unit = F.normalize(vectors.detach().float(), dim=1)
     return unit.std(0, correction=0).mean() * math.sqrt(vectors.shape[1])
+
+
+def effective_rank(vectors: Tensor) -> Tensor:
+    """exp(entropy of the normalised singular values): Roy & Vetterli 2007; 1 .. min(B, D).
+
+    vectors: (B, D) of different pictures; their mean is taken away first.
+    """
+    vectors = vectors.detach()
+    singular = torch.linalg.svdvals(vectors - vectors.mean(0))
+    shares = singular / singular.sum().clamp_min(1e-12)
+    entropy: Tensor = -(shares * shares.clamp_min(1e-12).log()).sum()
+    return entropy.exp()
+
+
+def projection_health(projections: Tensor) -> dict[str, Tensor]:
+    """Both step metrics of projections (B, D); the rank of the first `SAMPLE` of them.
+
+    For tasks without negatives: besides a point they may find a line, on which all are well apart.
+    """
+    return {
+        PROJECTION_STD: dimension_std(projections),
+        PROJECTION_RANK: effective_rank(projections[:SAMPLE]),
+    }

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.config import Settings
+from hotstart.data import Subset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, Pictures, Spec
 from hotstart.encoders import Encoder
@@ -49,6 +50,8 @@ class Info:
     total_steps: int
     classes: int = 0
     """Human classes, for the controls; 0 where there are none."""
+    class_names: tuple[str, ...] = ()
+    """Of these."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Progress:
 class Step:
     """What one forward pass yields: the loss, scalars to log, and tensors to carry on.
 
-    A metric named `projection_std` (`spread.py`) is watched: training says so when it falls to 0.
+    Metrics named `projection_std` and `projection_rank` (`spread.py`) are watched: training says so
+    when they fall to 0 and 1.
     `carry` goes, detached, to the players that come after in this step, who find it among their
     views (a discriminator sees what the generator made), and at last to `after_step`.
     """
@@ -104,6 +108,13 @@ class Score:
     value: float
     trivial: float | None
     examples: int
+    others: tuple[Score, ...] = ()
+    """Of several tasks at once: those of all but the first."""
+
+    @property
+    def each(self) -> tuple[Score, ...]:
+        """One for each task: itself, then the others."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,9 @@ class PretextTask(nn.Module, ABC):
     """Encoder kinds that it can train."""
     uses_labels: ClassVar[bool] = False
     """True for the controls alone."""
+    own_order: ClassVar[bool] = False
+    """Whether `before_epoch` asks for an order, whatever the settings; two such tasks cannot be
+    trained at once."""
     max_steps: ClassVar[int | None] = None
     """Steps after which there is nothing more to do; None for all that learn."""
     metric: ClassVar[str] = "accuracy"
@@ -154,8 +168,12 @@ class PretextTask(nn.Module, ABC):
         """The headline metric at chance in a batch of `rows`, or of a trivial answer; or None."""
         return None
 
-    def prepare(self, dataset: Any, cache: Path, rng: Draws) -> None:
-        """One pass over the raw data before training; keep what it costs in `cache`."""
+    def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
+        """One pass over the raw pictures of the pretraining set, on the CPU, before training.
+
+        Also where a run is resumed, whose weights and buffers are then read back: what is costly
+        is kept in `cache`, by `dataset.fingerprint`.
+        """
 
     def before_epoch(self, features: Callable[[], Tensor], rng: Draws) -> Epoch:
         """Called before each epoch. features() -> (N, D) of the pretraining set, when asked."""
@@ -179,7 +197,10 @@ class PretextTask(nn.Module, ABC):
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """The headline metric over held-out `batches`: by default its mean, weighted by rows."""
+        """The headline metric over held-out `batches`: by default its mean, weighted by rows.
+
+        batches: the same ones each time they are gone through.
+        """
         total, rows, count = 0.0, 0, self.info.batch_size
         progress = Progress(self.info.total_steps, self.info.total_steps)
         player = next(iter(self.players()))

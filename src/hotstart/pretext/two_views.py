@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, random_view
 from hotstart.pretext.losses import pair_similarities
@@ -28,6 +28,8 @@ class TwoViewTask(PretextTask):
     """As registered; panels are named after it."""
     metric: ClassVar[str] = "positive_first"
     settings: TwoViewSettings
+    projector: nn.Module
+    """Features h (B, D) -> projections z, which are compared."""
 
     def trivial(self, rows: int) -> float:
         """Chance that the positive is ranked first among the other 2B - 1 views."""
@@ -40,11 +42,21 @@ class TwoViewTask(PretextTask):
             for name in ("first", "second")
         }
 
+    def project(self, views: Views) -> Tensor:
+        """Z (2B, D) of the first views, then of the second, in single precision at least."""
+        both = torch.cat([views["first"], views["second"]])
+        return at_least_float(self.projector(self.encoder(both)))
+
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """Pairs of views; and what the encoder finds alike among held-out pictures."""
         views = [pair_panel(self.name, self.views, batch, self.info.size, rng)]
         return views + ([neighbour_panel(self.name, self.encoder, batch)] if answers else [])
+
+
+def at_least_float(vectors: Tensor) -> Tensor:
+    """Half precision becomes single: cosines and batch statistics need it. Double stays double."""
+    return vectors if vectors.dtype == torch.float64 else vectors.float()
 
 
 @torch.no_grad()

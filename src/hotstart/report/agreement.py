@@ -71,7 +71,7 @@ def _columns(reading: Reading) -> dict[str, dict[str, float]]:
             values = {
                 reading.names[who]: cells[question].mean
                 for who, cells in arenas[arena].items()
-                if who.role == "task" and question in cells
+                if who.plain and question in cells
             }
             if len(values) >= LEAST_TASKS:
                 title = heading(question.title)

@@ -66,7 +66,7 @@ def corrected(reading: Reading, arena: Arena, question: Question) -> str:
     gains = [
         gain
         for who in reading.standings.arenas[arena]
-        if who.role == "task"
+        if who.plain
         and (gain := reading.evidence.gain(arena, who, question)) is not None
         and gain.p is not None
     ]

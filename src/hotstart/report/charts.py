@@ -40,6 +40,8 @@ class Line:
     """Faint and nameless until the legend is asked for it: one of many."""
     thin: bool = False
     """A second value of the same contender: dashed, narrow, without a name."""
+    loose: bool = False
+    """Points that no line joins, since their order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Chart:
     reference: tuple[float, str] | None = None
     """A horizontal line with its name: chance."""
     x_ticks: Sequence[tuple[float, str]] = ()
+    """All that was measured on the horizontal axis; none: round numbers."""
     zero: bool = False
     """Whether the axis begins at zero."""
     kind: str = "points"

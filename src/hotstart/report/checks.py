@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hotstart.league.variants import full_name
 from hotstart.report.curves import alarms_of
 from hotstart.report.reading import Reading
 from hotstart.report.runs import Run
@@ -40,18 +41,19 @@ def checks_of(reading: Reading, runs: Sequence[Run]) -> Checks:
     if unfinished:
         missing.append(f"Not finished: {listing(unfinished)}.")
     if absent:
-        told = [f"{task} (seed {', '.join(map(str, seeds))})" for task, seeds in absent.items()]
+        told = [f"{name} (seed {', '.join(map(str, seeds))})" for name, seeds in absent.items()]
         missing.append(f"Asked for by the league, but without any result: {listing(told)}.")
     return Checks(alarms, missing, _verdict(len(trained), ill, len(unfinished), absent))
 
 
 def _absent(runs: Sequence[Run]) -> dict[str, list[int]]:
-    """Task -> seeds of which no folder holds a record."""
-    known = {(record.task, record.seed) for run in runs for record in run.records}
+    """Name -> seeds of which no folder holds a record."""
+    known = {(record.task, record.variant, record.seed) for run in runs for record in run.records}
     absent: dict[str, list[int]] = {}
-    for task, seed in dict.fromkeys(pair for run in runs for pair in run.asked):
-        if (task, seed) not in known:
-            absent.setdefault(task, []).append(seed)
+    for asked in dict.fromkeys(one for run in runs for one in run.asked):
+        if asked not in known:
+            task, variant, seed = asked
+            absent.setdefault(full_name(task, variant), []).append(seed)
     return absent
 
 

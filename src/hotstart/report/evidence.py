@@ -26,7 +26,8 @@ class Gain:
 
     mean: over the seeds that both have, each paired with its own; where they share none, the
     difference of the means, without `pairs`. paired: interval and p, where both have kept their
-    predictions. p: corrected over the tasks that answered the same question.
+    predictions. p: corrected over the tasks that answered the same question, of a variant over the
+    variants too.
     """
 
     mean: float
@@ -91,15 +92,14 @@ class Evidence:
             if gain is not None:
                 found[who] = gain
         told = {
-            str(i): gain.paired.p
-            for i, (who, gain) in enumerate(found.items())
+            who: gain.paired.p
+            for who, gain in found.items()
             if gain.paired is not None and who.role == "task"
         }
-        corrected = holm(told)
-        return {
-            who: replace(gain, p=corrected.get(str(i)))
-            for i, (who, gain) in enumerate(found.items())
-        }
+        # What a task's variants came to changes nothing of what is said of the tasks.
+        plain = {who: p for who, p in told.items() if who.plain}
+        corrected = {**holm(told), **holm(plain)}
+        return {who: replace(gain, p=corrected.get(who)) for who, gain in found.items()}
 
     def _gain(self, arena: Arena, who: Contender, own: Cell, question: Question) -> Gain | None:
         if who.role in ("random", "scratch"):

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hotstart.pretext.registry import TASKS
+from hotstart.pretext.registry import TASKS, parts
 from hotstart.report.charts import DASHES, MARKERS, TONES, Style
-from hotstart.report.standings import CONTROL_ROLES, Contender, Role
+from hotstart.report.standings import CONTROL_ROLES, Contender
 
-CONTROL_DASH: dict[Role, str] = {"random": "dash", "scratch": "dot", "supervised": "dashdot"}
+CONTROL_STYLES = {
+    "random": Style("random", "dash", "ring"),
+    "scratch": Style("scratch", "dot", "ring"),
+    "supervised": Style("supervised", "dashdot", "ring"),
+    # The floor as grey as `random`, what has labels as dark as `supervised`.
+    "pca": Style("random", "dot", "square"),
+    "kmeans": Style("random", "dashdot", "diamond"),
+    "weakly_supervised": Style("supervised", "dot", "square"),
+}
+"""By task, where that is what the control is told by, else by role."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ def group_of(who: Contender) -> Group:
     """The family of its task; of several tasks trained together, the one that they share."""
     if who.role in CONTROL_ROLES:
         return CONTROLS
-    found = {_group(part) for part in who.task.split("+")}
+    found = {_group(part) for part in parts(who.task)}
     return found.pop() if len(found) == 1 else SEVERAL
 
 
@@ -57,9 +66,9 @@ def _group(task: str) -> Group:
 
 
 def paper_of(who: Contender) -> str:
-    """The paper behind its task; empty for a third party's."""
-    entry = TASKS.get(who.task)
-    return entry.paper if entry is not None else ""
+    """The paper behind its task, or those behind its tasks; empty for a third party's."""
+    entries = [TASKS[part] for part in parts(who.task) if part in TASKS]
+    return "; ".join(dict.fromkeys(entry.paper for entry in entries))
 
 
 def styles_of(contenders: Sequence[Contender]) -> dict[Contender, Style]:
@@ -80,5 +89,5 @@ def styles_of(contenders: Sequence[Contender]) -> dict[Contender, Style]:
         styles[who] = Style(tone, dash, MARKERS[place % len(MARKERS)])
     for who in contenders:
         if who.role in CONTROL_ROLES:
-            styles[who] = Style(who.role, CONTROL_DASH[who.role], "ring")
+            styles[who] = CONTROL_STYLES[who.task if who.role == "control" else who.role]
     return styles

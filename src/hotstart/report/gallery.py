@@ -13,7 +13,8 @@ from PIL import Image
 
 from hotstart.league.gallery import Gallery, Scene
 from hotstart.league.map import png_of
-from hotstart.pretext.registry import TASKS
+from hotstart.league.records import Record
+from hotstart.pretext.registry import TASKS, find, parts
 from hotstart.pretext.task import Panel
 from hotstart.report.map import Atlas, Maps
 from hotstart.report.shell import assemble, environment, write_page
@@ -139,10 +140,10 @@ def _lead(found: Gallery, trained: Sequence[Scene]) -> list[tuple[str, str]]:
 
 
 def _room(number: int, scene: Scene, atlas: Atlas) -> Room:
-    entry = TASKS.get(scene.task)
+    entry = find(scene.task) if set(parts(scene.task)) <= TASKS.keys() else None
     facts = [] if entry is None else [f"{entry.family}, {entry.kind}", entry.paper]
     if scene.run:
-        facts += [_learnt(scene), *([_scored(scene)] if scene.score else [])]
+        facts += [_learnt(scene), *map(_scored, scene.scores)]
     maps = None
     if scene.maps is not None:
         told = [one for one in (scene.maps.before, scene.maps.after) if one is not None]
@@ -165,9 +166,7 @@ def _learnt(scene: Scene) -> str:
     return plural(scene.step, "step")
 
 
-def _scored(scene: Scene) -> str:
-    score = scene.score
-    assert score is not None
+def _scored(score: Record) -> str:
     told = f"{metric_name(score.metric)} on held-out pictures {quantity(score.value, score.metric)}"
     if score.chance is None:
         return told

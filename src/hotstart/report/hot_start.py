@@ -133,6 +133,11 @@ def head_start(name: str, ours: Curve, scratch: Curve, gain: float, metric: str)
     end = f"ends {difference(gain, metric)} {'above' if gain >= 0 else 'below'}"
     if sooner is None:
         return f"{name} never reaches the best of scratch ({quantity(best, metric)}): it {end}."
+    if sooner == 0:
+        return (
+            f"{name} is at {quantity(held[0], metric)} before its first step, where scratch gets "
+            f"no further than {quantity(best, metric)} in {count(after)} steps; it {end}."
+        )
     return (
         f"{name} needs {plural(sooner, 'step')} to get as far as scratch in {count(after)} "
         f"({quantity(best, metric)}), and {end}."

@@ -18,6 +18,7 @@ from hotstart.report.charts import Chart
 from hotstart.report.checks import checks_of
 from hotstart.report.comparisons import label_charts, stage_charts
 from hotstart.report.curves import trainings
+from hotstart.report.difficulty import difficulties
 from hotstart.report.gains import gain_pictures
 from hotstart.report.headline import write_headline
 from hotstart.report.hot_start import starts
@@ -119,6 +120,9 @@ def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
             sections.append(
                 Section("agreement", "Does what is good for one serve the other?", found)
             )
+    swept = difficulties(reading)
+    if swept:
+        sections.append(Section("difficulty", "Neither too hard nor too easy?", swept))
     return [
         *sections,
         Section("scores", "The tasks' own scores", pretext_rows(reading)),
@@ -137,8 +141,8 @@ def _parts(sections: Sequence[Section]) -> list[tuple[bool, list[Section]]]:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may go on in the next line after an underscore, and is escaped."""
-    return escape(name).replace("_", Markup("_<wbr>"))
+    """A name that may go on in the next line after `_` and `=`, and is escaped."""
+    return escape(name).replace("_", Markup("_<wbr>")).replace("=", Markup("=<wbr>"))
 
 
 def _place(percent: float) -> str:

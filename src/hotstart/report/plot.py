@@ -132,14 +132,17 @@ def _horizontal(chart: Chart) -> tuple[float, float, list[tuple[float | str, str
     if chart.x_kind == "log" and low > 0:
         ends = math.log10(low), math.log10(high)
         space = 0.08 * ((ends[1] - ends[0]) or 1.0)
-        told: Sequence[tuple[float | str, str]] = chart.x_ticks or [
-            (x, short(x)) for x in decades(10 ** (ends[0] - space), 10 ** (ends[1] + space))
-        ]
-        return ends[0] - space, ends[1] + space, list(told), True
+        round_ones = decades(10 ** (ends[0] - space), 10 ** (ends[1] + space))
+        return ends[0] - space, ends[1] + space, _named(chart, round_ones), True
     low, high, ticks = scale([0.0, *values])
     if chart.kind == "curve":
         high = max(values) or 1.0
-    return 0.0, high, [(x, short(x)) for x in ticks if 0 <= x <= high], False
+    return 0.0, high, _named(chart, [x for x in ticks if 0 <= x <= high]), False
+
+
+def _named(chart: Chart, ticks: Sequence[float]) -> list[tuple[float | str, str]]:
+    """The chart's own ticks, or these."""
+    return list(chart.x_ticks or [(x, short(x)) for x in ticks])
 
 
 def _draw(
@@ -154,7 +157,8 @@ def _draw(
         for x, low, high in zip(line.x, line.low, line.high, strict=False)
         if low is not None and high is not None
     ]
-    path = "" if chart.kind == "scatter" and not line.thin else _path(points)
+    loose = line.loose or (chart.kind == "scatter" and not line.thin)
+    path = "" if loose else _path(points)
     bare = chart.kind == "curve"
     band = ""
     if bare and len(ends) > 1:

@@ -50,8 +50,8 @@ class Run:
     panels: list[Picture] = field(default_factory=list)
     quarantine: list[tuple[str, str]] | None = None
     """Path and reason of each file put aside; None where there is no list."""
-    asked: list[tuple[str, int]] = field(default_factory=list)
-    """Task and seed of everything that a league here was to compare."""
+    asked: list[tuple[str, str | None, int]] = field(default_factory=list)
+    """Task, variant and seed of everything that a league here was to compare."""
     notes: list[str] = field(default_factory=list)
     """Sentences on what could not be read."""
 
@@ -61,6 +61,12 @@ class Run:
         told = self.settings.get("task")
         if told is None:
             told = next((event.get("task") for event in self.events("start")), None)
+        return None if told is None else str(told)
+
+    @property
+    def variant(self) -> str | None:
+        """How its settings differ from its league's for that task."""
+        told = self.settings.get("variant")
         return None if told is None else str(told)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
@@ -116,14 +122,27 @@ def _read_toml(run: Run, file: str) -> dict[str, Any]:
         return {}
 
 
-def _read_asked(run: Run) -> list[tuple[str, int]]:
-    told = _read_toml(run, LEAGUE).get("league")
-    told = told if isinstance(told, dict) else {}
+def _read_asked(run: Run) -> list[tuple[str, str | None, int]]:
+    tables = _read_toml(run, LEAGUE)
+    told, variants = (
+        table if isinstance(table, dict) else {}
+        for table in (tables.get("league"), tables.get("variants"))
+    )
     tasks, seeds = told.get("tasks", []), told.get("seeds", [])
     if not (isinstance(tasks, list) and isinstance(seeds, list)):
         return []
     everyone = dict.fromkeys([*map(str, tasks), *(("random", "supervised") if tasks else ())])
-    return [(task, seed) for task in everyone for seed in seeds if isinstance(seed, int)]
+    return [
+        (task, variant, seed)
+        for task in everyone
+        for variant in (None, *_texts(variants.get(task)))
+        for seed in seeds
+        if isinstance(seed, int)
+    ]
+
+
+def _texts(told: Any) -> list[str]:
+    return list(map(str, told)) if isinstance(told, list) else []
 
 
 def _read_settings(run: Run) -> dict[str, Any]:
@@ -176,6 +195,8 @@ def _read_records(run: Run) -> list[Record]:
             continue
         if not (_is_number(record.value) and isinstance(record.seed, int)):
             bad[f"the value of {record.task} is no finite number"] += 1
+        elif not (record.variant is None or isinstance(record.variant, str)):
+            bad[f"the variant of {record.task} is no text"] += 1
         elif not (record.chance is None or _is_number(record.chance)):
             bad[f"the chance value of {record.task} is no finite number"] += 1
         else:

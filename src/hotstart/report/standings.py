@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hotstart.league.records import Record
+from hotstart.league.variants import full_name
+from hotstart.pretext.registry import TASKS
 from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.runs import Run
 
-Role = Literal["task", "random", "scratch", "supervised"]
-CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised"})
+Role = Literal["task", "random", "scratch", "supervised", "control"]
+"""`control`: one that is there only when it was asked for, told by its task."""
+CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised", "control"})
 Twin = tuple[str, Any, Any]
 """Encoder, picture size, stem: the same network, whatever was learnt."""
 
 # Settings in which repetitions of one experiment may differ.
 NOT_THE_EXPERIMENT = frozenset(
-    {"seed", "checkpoint_seconds", "accelerator", "devices", "nodes", "out"}
+    {"seed", "variant", "checkpoint_seconds", "accelerator", "devices", "nodes", "out"}
 )
 BUDGETS = ("minutes", "epochs")
 Pairs = tuple[tuple[str, str], ...]
@@ -29,12 +32,21 @@ Timed = Mapping[Pairs, Pairs]
 
 @dataclass(frozen=True)
 class Contender:
-    """One experiment, repeated by seed: a task with its settings, or a control."""
+    """One experiment, repeated by seed: a task with its settings, or a control.
+
+    variant: how a league's sweep changed those of its task, as `permutations=10`.
+    """
 
     role: Role
     task: str
     twin: Twin
     settings: Pairs = ()
+    variant: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a task as it was asked for: no control, no variant."""
+        return self.role == "task" and self.variant is None
 
 
 @dataclass
@@ -105,7 +117,7 @@ def compute_standings(runs: Iterable[Run]) -> Standings:
     # Folders that tell their settings first: of two copies of a record, theirs says more.
     for run in sorted(runs, key=lambda run: not run.settings):
         if run.task is not None:
-            own = _contender(run, run.task, None, timed)
+            own = _contender(run, run.task, run.variant, None, timed)
             standings.runs.setdefault(own, []).append(run)
             standings.budgets.setdefault(own, []).append(_budget(run))
         for record in run.records:
@@ -123,7 +135,7 @@ def _add(
     fingerprint = str((record.data_fingerprints or {}).get("evaluate", ""))
     data = names.setdefault(fingerprint, record.data) if fingerprint else record.data
     arena = Arena(record.downstream, data, record.split, record.metric, fingerprint)
-    who = _contender(run, record.task, record.encoder, timed)
+    who = _contender(run, record.task, record.variant, record.encoder, timed)
     if record.protocol == "scratch":
         who = Contender("scratch", "from scratch", who.twin)
     who = _known(standings, who)
@@ -148,27 +160,35 @@ def _known(standings: Standings, who: Contender) -> Contender:
     fitting = [
         other
         for other in standings.contenders
-        if (other.role, other.task) == (who.role, who.task) and same_network(other, who)
+        if _name(other) == _name(who) and same_network(other, who)
     ]
     return fitting[0] if len(fitting) == 1 else who
 
 
-def _contender(run: Run, task: str, encoder: str | None, timed: Timed) -> Contender:
+def _name(who: Contender) -> tuple[Role, str, str | None]:
+    return who.role, who.task, who.variant
+
+
+def _contender(
+    run: Run, task: str, variant: str | None, encoder: str | None, timed: Timed
+) -> Contender:
     told = run.settings
     name = encoder or str(told.get("encoder", ""))
     same = told.get("encoder") in (None, name)
     twin = (name, told.get("size") if same else None, told.get("stem") if same else None)
     if task == "random":
         return Contender("random", task, twin)
-    role: Role = "supervised" if task == "supervised" else "task"
-    if task != run.task:
-        return Contender(role, task, twin)
+    role: Role = "task"
+    if task in TASKS and TASKS[task].family == "control":
+        role = "supervised" if task == "supervised" else "control"
+    if (task, variant) != (run.task, run.variant):
+        return Contender(role, task, twin, variant=variant)
     plan = _plan(run)
     time = timed.get(plan)
     if time is None:
-        return Contender(role, task, twin, plan)
+        return Contender(role, task, twin, plan, variant)
     others = [pair for pair in plan if pair[0] != "steps"]
-    return Contender(role, task, twin, tuple(sorted([*others, *time])))
+    return Contender(role, task, twin, tuple(sorted([*others, *time])), variant)
 
 
 def _plan(run: Run) -> Pairs:
@@ -190,14 +210,14 @@ def _time(run: Run) -> Pairs:
 def _budget(run: Run) -> Mapping[str, Any]:
     """What the run's records say that it cost; before there are any, what its log says."""
     for record in run.records:
-        if record.task == run.task and record.budget:
+        if (record.task, record.variant) == (run.task, run.variant) and record.budget:
             return record.budget
     ends = run.events("end")
     return ends[-1] if ends else {}
 
 
 def labels_of(contenders: Iterable[Contender]) -> dict[Contender, str]:
-    """A name for each: the task, and where one task was run in several ways, what differs."""
+    """A name for each: task and variant, and where one was run in several ways, what differs."""
     everyone = list(contenders)
     traits = {
         who: dict(who.settings)
@@ -206,9 +226,8 @@ def labels_of(contenders: Iterable[Contender]) -> dict[Contender, str]:
     }
     names = {}
     for who, own in traits.items():
-        rivals = [
-            traits[other] for other in everyone if (other.role, other.task) == (who.role, who.task)
-        ]
+        rivals = [traits[other] for other in everyone if _name(other) == _name(who)]
         differing = [key for key in own if any(rival.get(key) != own[key] for rival in rivals)]
-        names[who] = " · ".join([who.task, *(f"{key} {own[key]}" for key in differing)])
+        name = full_name(who.task, who.variant)
+        names[who] = " · ".join([name, *(f"{key} {own[key]}" for key in differing)])
     return names

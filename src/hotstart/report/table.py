@@ -57,6 +57,7 @@ class Row:
     role: str
     family: str
     paper: str
+    variant: bool
     cells: list[Shown]
     costs: list[Shown]
     repetitions: int
@@ -114,6 +115,10 @@ class Table:
         return sum(row.role == "task" for row in self.rows) > 1
 
     @property
+    def varied(self) -> bool:
+        return any(row.variant for row in self.rows)
+
+    @property
     def lacks_control(self) -> bool:
         return not self.controlled and any(row.role == "task" for row in self.rows)
 
@@ -143,6 +148,7 @@ def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
             who.role,
             family if who.role == "task" else "",
             paper_of(who) if who.role == "task" else "",
+            who.variant is not None,
             cells,
             [_cost(reading, who, i) for i in range(len(COSTS))],
             max((cell.n for cell in table[who].values()), default=0),

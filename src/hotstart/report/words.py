@@ -36,6 +36,9 @@ METRICS = {
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
+    "chroma_error": "chroma error",
+    "best_f": "best F-measure",
+    "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
@@ -43,7 +46,8 @@ SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out 
 
 def is_fraction(metric: str) -> bool:
     """Whether values of `metric` are shares, to be shown in percent."""
-    return metric in FRACTIONS or metric.endswith(("_accuracy", "accuracy"))
+    bare = metric.rpartition(".")[2]
+    return bare in FRACTIONS or bare.endswith("accuracy")
 
 
 def unit(metric: str) -> str:
@@ -121,7 +125,10 @@ def heading(text: str) -> str:
 
 
 def metric_name(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
+    """`psnr_db` -> PSNR; `rotation.accuracy`, of several tasks at once -> accuracy of rotation."""
+    task, _, bare = name.rpartition(".")
+    told = METRICS.get(bare, bare.replace("_", " "))
+    return f"{told} of {task}" if task else told
 
 
 def data_name(typed: str) -> str:
@@ -170,7 +177,8 @@ def plural(n: int, one: str, many: str | None = None) -> str:
 
 
 def listing(items: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; semicolons where an item has a comma of its own."""
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
+    commas = any(", " in item.partition(" (")[0] for item in items)
+    return f"{('; ' if commas else ', ').join(items[:-1])} and {items[-1]}"

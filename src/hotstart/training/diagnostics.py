@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hotstart.errors import TrainingError
-from hotstart.pretext.spread import dimension_std
+from hotstart.pretext.spread import dimension_std, effective_rank
 
 COLLAPSED_RANK = 1.5
 COLLAPSED_STD = 0.05
@@ -20,7 +20,7 @@ class Health:
     """Spread of the features of a few hundred held-out pictures."""
 
     effective_rank: float
-    """exp(entropy of the normalised singular values): Roy & Vetterli 2007; 1 .. min(B, D)."""
+    """Of the features (`spread.effective_rank`), 1 .. min(B, D)."""
     dimension_std: float
     """Mean deviation of a dimension of h / ||h||, times sqrt(D): 1 = evenly spread, 0 = a point."""
     dim: int
@@ -29,19 +29,18 @@ class Health:
 def measure(features: Tensor) -> Health:
     """features: (B, D) of different pictures."""
     features = features.float()
-    centred = features - features.mean(0)
-    singular = torch.linalg.svdvals(centred)
-    shares = singular / singular.sum().clamp_min(1e-12)
-    entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
-    spread = dimension_std(features)
-    return Health(float(entropy.exp()), float(spread), features.shape[1])
+    rank, spread = effective_rank(features), dimension_std(features)
+    return Health(float(rank), float(spread), features.shape[1])
 
 
-def diagnose(health: Health, projection_std: float | None = None) -> str | None:
+def diagnose(
+    health: Health, projection_std: float | None = None, projection_rank: float | None = None
+) -> str | None:
     """One sentence of what is wrong and what to do; None while all is well.
 
-    projection_std: spread of z, for tasks that tell it. Behind features that are all different a
-    projector can make one point of them, and then the loss teaches the encoder nothing.
+    projection_std, projection_rank: spread and effective rank of z, for tasks that tell them.
+    Behind features that are all different a projector can make one point of them, or a line, and
+    then the loss teaches the encoder next to nothing.
     """
     if health.effective_rank < COLLAPSED_RANK or health.dimension_std < COLLAPSED_STD:
         return (
@@ -52,6 +51,11 @@ def diagnose(health: Health, projection_std: float | None = None) -> str | None:
         return (
             f"The projections have collapsed: their spread is {projection_std:.3f} (1 is even), "
             f"nearly the same for every picture. {ADVICE}"
+        )
+    if projection_rank is not None and projection_rank < COLLAPSED_RANK:
+        return (
+            f"The projections have collapsed to a line: their effective rank is "
+            f"{projection_rank:.1f}, one number for every picture. {ADVICE}"
         )
     return None
 

@@ -15,11 +15,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from hotstart.augment import centre_view
-from hotstart.data import Dataset
+from hotstart.data import Dataset, Subset
+from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
-from hotstart.pretext.spread import PROJECTION_STD
+from hotstart.pretext.spread import PROJECTION_RANK, PROJECTION_STD
 from hotstart.pretext.task import Epoch, PretextTask, Progress, Step
 from hotstart.training import checkpoint
 from hotstart.training.diagnostics import check_finite, diagnose, measure
@@ -74,6 +75,10 @@ class Loop:
         self, task: PretextTask, material: Material, plan: Plan, fabric: Fabric, log: Log
     ) -> None:
         self.task, self.material, self.plan = task, material, plan
+        # Before anything is moved to a device, or weights are known to an optimiser.
+        items = len(material.train)
+        rng = Draws(plan.seed, 0, total=items, names=("prepare",))
+        task.prepare(Subset(material.dataset, material.train), default_cache_folder(), rng)
         self.fabric, self.log = fabric, log
         self.players = task.players()
         self.module = fabric.setup_module(_Play(task), move_to_device=True)
@@ -207,8 +212,12 @@ class Loop:
             return
         health = measure(self._encode(self.material.heldout[:HEALTH_PICTURES]))
         self.log.write("health", step=self.step, **asdict(health))
-        spread = metrics.get(PROJECTION_STD)
-        sentence = diagnose(health, None if spread is None else float(spread))
+        told = {
+            name: float(metrics[name])
+            for name in (PROJECTION_STD, PROJECTION_RANK)
+            if name in metrics
+        }
+        sentence = diagnose(health, **told)
         if sentence and self.step:
             self.log.write("diagnosis", step=self.step, message=sentence)
 

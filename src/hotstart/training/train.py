@@ -18,7 +18,7 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
 from hotstart.errors import UsageError
-from hotstart.pretext.registry import task_class
+from hotstart.pretext.registry import find, own_settings, task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
@@ -44,16 +44,21 @@ class Outcome:
     peak_memory_bytes: int
 
 
+def check_encoder(task: str, encoder: str) -> None:
+    """Raise UsageError where `task` cannot train `encoder`."""
+    accepted, kind = task_class(task).accepts, encoder_kind(encoder)
+    if kind not in accepted:
+        raise UsageError(
+            f"{task} trains a {' or a '.join(sorted(accepted))}, got --encoder {encoder!r}, "
+            f"a {kind}; without --encoder it takes {find(task).encoder or 'one that fits'}"
+        )
+
+
 def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
     """A freshly initialised task; the same weights for the same settings."""
+    check_encoder(settings.task, settings.encoder)
     cls = task_class(settings.task)
-    kind = encoder_kind(settings.encoder)
-    if kind not in cls.accepts:
-        raise UsageError(
-            f"{settings.task} trains encoders of kind {sorted(cls.accepts)}, "
-            f"got {settings.encoder!r}, a {kind}"
-        )
-    own = parse(cls.Settings, settings.task_settings.get(settings.task, {}), settings.task)
+    own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
     spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
     info = Info(
         items=len(material.train),
@@ -61,6 +66,7 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
         batch_size=settings.batch_size,
         total_steps=total_steps,
         classes=len(material.dataset.classes),
+        class_names=tuple(material.dataset.classes),
     )
     encoder = build_encoder(spec, settings.seed)
     with torch.random.fork_rng(devices=[]):
@@ -121,6 +127,10 @@ def train(
             metric=score.metric,
             value=score.value,
             trivial=score.trivial,
+            others=[
+                {"metric": other.metric, "value": other.value, "trivial": other.trivial}
+                for other in score.others
+            ],
         )
         return Outcome(
             settings, score, loop.step, loop.seconds, loop.step * settings.batch_size, peak
@@ -198,7 +208,7 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
     task, device = loop.task, loop.fabric.device
     task.eval()
     rng = Draws(settings.seed, 0, total=1, names=("score",))
-    score = task.score(heldout_batches(loop.material, tuple(task.needs), device), rng)
+    score = task.score(HeldoutBatches(loop.material, tuple(task.needs), device), rng)
     shown = loop.material.heldout[:PANEL_PICTURES]
     if len(shown):
         batch = to_device(loop.material.dataset.batch(shown, tuple(task.needs)), device)
@@ -209,17 +219,26 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
     return score
 
 
-def heldout_batches(
-    material: Material, keys: tuple[str, ...], device: torch.device
-) -> Iterator[Batch]:
-    """At least 2,000 examples of the held-out pictures, in batches of one size, again and again."""
-    rows = min(SCORED_BATCH, len(material.heldout))
-    if rows == 0:
-        return
-    count = -(-max(SCORED_EXAMPLES, len(material.heldout)) // rows)
-    order = np.resize(material.heldout, count * rows)
-    for start in range(0, len(order), rows):
-        yield to_device(material.dataset.batch(order[start : start + rows], keys), device)
+@dataclass(frozen=True)
+class HeldoutBatches:
+    """At least 2,000 examples of the held-out pictures, in batches of one size, again and again.
+
+    Going through them another time gives the same ones.
+    """
+
+    material: Material
+    keys: tuple[str, ...]
+    device: torch.device
+
+    def __iter__(self) -> Iterator[Batch]:
+        heldout, dataset = self.material.heldout, self.material.dataset
+        rows = min(SCORED_BATCH, len(heldout))
+        if rows == 0:
+            return
+        count = -(-max(SCORED_EXAMPLES, len(heldout)) // rows)
+        order = np.resize(heldout, count * rows)
+        for start in range(0, len(order), rows):
+            yield to_device(dataset.batch(order[start : start + rows], self.keys), self.device)
 
 
 def peak_memory_bytes() -> int:
@@ -235,9 +254,11 @@ def peak_memory_bytes() -> int:
 
 
 __all__ = [
+    "HeldoutBatches",
     "Material",
     "Outcome",
     "build_task",
+    "check_encoder",
     "counted_steps",
     "fix_steps",
     "make_fabric",

@@ -8,16 +8,14 @@ import torch
 from torch import nn
 
 from hotstart.config import Field
-from hotstart.encoders import Encoder, Teacher, ema_schedule, mlp
+from hotstart.encoders import Encoder, Teacher, decay_for, ema_schedule, mlp
 from hotstart.pretext.losses import regression_loss
 from hotstart.pretext.spread import PROJECTION_STD, dimension_std
 from hotstart.pretext.task import Info, OptimiserSettings, Progress, Settings, Step, Views
 from hotstart.pretext.two_views import TwoViewSettings, TwoViewTask, positive_first
 
-SLOWEST, FASTEST = 0.996, 0.9
-"""The paper's `ema_decay`, and the least that it found to be safe (table 5a)."""
-SPANS = 10
-"""Times that the teacher's memory, 1 / (1 - ema_decay) steps, fits a run by default."""
+SLOWEST = 0.996
+"""The paper's `ema_decay`."""
 
 
 class BYOLSettings(TwoViewSettings):
@@ -60,13 +58,13 @@ class BYOL(TwoViewTask):
         self.predictor = mlp((settings.projection, settings.hidden, settings.projection))
         self.teacher = Teacher(self._student())
         asked = settings.ema_decay
-        self.ema_decay = default_ema_decay(info.total_steps) if asked is None else asked
+        self.ema_decay = decay_for(info.total_steps, SLOWEST) if asked is None else asked
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """2 - 2 cos of prediction and target, from first to second view and back; 0..8."""
-        both = torch.cat([views["first"], views["second"]])
-        z = self.projector(self.encoder(both))
+        z = self.project(views)
         p1, p2 = self.predictor(z).float().chunk(2)
+        both = torch.cat([views["first"], views["second"]])
         target1, target2 = self.teacher(both).float().chunk(2)
         loss = regression_loss(p1, target2) + regression_loss(p2, target1)
         metrics = {
@@ -82,8 +80,3 @@ class BYOL(TwoViewTask):
     def _student(self) -> nn.Module:
         """What the teacher is a slow copy of."""
         return nn.Sequential(self.encoder, self.projector)
-
-
-def default_ema_decay(total_steps: int) -> float:
-    """The decay with which the teacher remembers a tenth of the run, within the paper's bounds."""
-    return min(max(1 - SPANS / max(total_steps, 1), FASTEST), SLOWEST)

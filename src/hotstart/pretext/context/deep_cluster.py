@@ -21,6 +21,7 @@ from hotstart.pretext.clustering import (
     balance,
     even_order,
     kmeans,
+    named_evenly,
     nearest_centroid,
     whitened,
     whitening,
@@ -76,6 +77,7 @@ class DeepCluster(PretextTask):
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "index": Spec()}
+    own_order: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = DeepClusterSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=1e-4
@@ -162,12 +164,9 @@ class DeepCluster(PretextTask):
             images = random_view(batch["image"], self.settings.view, self.info.size, draws)
             truths.append(truth)
             rights.append(self.classifier(self.encoder(images)).argmax(1) == truth)
-        truth, right = torch.cat(truths), torch.cat(rights).double()
-        seen = truth.bincount(minlength=self.clusters)
-        named = truth.bincount(right, minlength=self.clusters)
-        occur = seen > 0
-        value = float((named[occur] / seen[occur]).mean())
-        return Score(self.metric, value, 1 / int(occur.sum()), len(truth))
+        truth = torch.cat(truths)
+        value, chance = named_evenly(truth, torch.cat(rights), self.clusters)
+        return Score(self.metric, value, chance, len(truth))
 
     @torch.no_grad()
     def pseudo_labels(self, pictures: Pictures) -> Tensor:

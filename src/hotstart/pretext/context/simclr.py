@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.losses import nt_xent
@@ -45,8 +43,7 @@ class SimCLR(TwoViewTask):
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """NT-Xent of the two projections; near ln(2B - 1) at random."""
-        h = self.encoder(torch.cat([views["first"], views["second"]]))
-        z1, z2 = self.projector(h).float().chunk(2)
+        z1, z2 = self.project(views).chunk(2)
         loss = nt_xent(z1, z2, self.settings.temperature)
         metrics = {"positive_first": positive_first(z1, z2), PROJECTION_STD: dimension_std(z1)}
         return Step(loss, metrics)

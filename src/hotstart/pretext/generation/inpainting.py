@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
-from hotstart.encoders import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, Encoder
+from hotstart.encoders import ChannelWiseLinear, ConvDecoder, ConvDiscriminator, Encoder, map_shape
 from hotstart.pretext.adversarial import discriminator_loss, generator_loss
 from hotstart.pretext.reconstruction import psnr_db, weighted_l2
 from hotstart.pretext.task import (
@@ -84,7 +84,7 @@ class Inpainting(PretextTask):
         size = info.size
         self.hole_px = min(max(round(math.sqrt(settings.hidden) * size), 2), size - 1)
         self.overlap_px = round(settings.overlap * size)
-        channels, side = self._map_of(encoder)
+        channels, side = map_shape(encoder, size)
         self.decoder = nn.Sequential(
             ChannelWiseLinear(channels, side**2),
             nn.Conv2d(channels, channels, 1, bias=False),
@@ -99,16 +99,6 @@ class Inpainting(PretextTask):
             if settings.adversarial_weight > 0
             else None
         )
-
-    @torch.no_grad()
-    def _map_of(self, encoder: Encoder) -> tuple[int, int]:
-        """Channels and side of the encoder's last map at this picture size."""
-        training = encoder.training
-        encoder.eval()
-        images = torch.zeros(1, 3, self.info.size, self.info.size)
-        last = encoder.feature_map(images, encoder.stage_strides[-1])
-        encoder.train(training)
-        return last.shape[1], last.shape[2]
 
     def players(self) -> dict[str, Player]:
         """The painter (encoder and decoder), then the adversary."""

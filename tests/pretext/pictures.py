@@ -1,0 +1,34 @@
+"""Pictures of noise or of even slopes, their batches, and their draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, Pictures
+
+SIZE = 32
+
+
+def noise(rows: int, size: int = SIZE, seed: int = 0) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    return list(rng.integers(0, 256, (rows, size, size, 3), dtype=np.uint8))
+
+
+def batch_of(arrays: list[Any]) -> Batch:
+    return {"image": Pictures.from_arrays(arrays)}
+
+
+def draws(rows: int, step: int = 0) -> Draws:
+    return Draws(0, step, total=rows)
+
+
+def slopes(rows: int, seed: int) -> list[Any]:
+    """Pictures whose colours change evenly from side to side: each part tells the others."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : 1 : SIZE * 1j, 0 : 1 : SIZE * 1j]
+    start, right, down = rng.uniform(0, 1, (3, rows, 1, 1, 3))
+    colours = (1 - x - y)[..., None] * start + x[..., None] * right + y[..., None] * down
+    return list((np.clip(colours, 0, 1) * 255).astype(np.uint8))
