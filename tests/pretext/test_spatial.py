@@ -26,7 +26,7 @@ from hotstart.pretext.context.geometry import (
 from hotstart.pretext.context.jigsaw import Jigsaw
 from hotstart.pretext.context.relative_position import RelativePosition, without_fringes
 from hotstart.pretext.task import Info, PretextTask
-from hotstart.pretext.tiles import montage, tiles_of
+from hotstart.pretext.tiles import EDGE_PX, montage, tiles_of
 from tests.conformance.material import play
 from tests.pretext.pictures import SIZE, batch_of, draws, noise
 
@@ -47,14 +47,18 @@ def make(cls: type[PretextTask], **own: Any) -> Any:
         return cls(encoder, settings, Info(100, SIZE, 8, 100))
 
 
+def inside(arrays: list[Any], side: int) -> Tensor:
+    """Whole pictures at the side that is cut, without their repeated edge."""
+    box = torch.tensor([[0, 0, SIZE, SIZE]]).expand(len(arrays), 4)
+    wide = crop(batch_of(arrays)["image"], box, side + 2 * EDGE_PX)
+    return wide[:, :, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
+
+
 def test_jigsaws_label_is_the_order_in_which_the_tiles_stand() -> None:
     """Without guards the tiles, put back by the label, are the picture."""
     task = make(Jigsaw, gap=0.0, jitter=0.0, permutations=20)
     views = task.views(batch_of(noise(8)), draws(8))
-    side = task.grid.side_px
-    pictures = batch_of(noise(8))["image"]
-    box = torch.tensor([[0, 0, SIZE, SIZE]]).expand(8, 4)
-    whole = crop(pictures, box, side)
+    whole = inside(noise(8), task.grid.side_px)
     for shuffled, label, picture in zip(
         tiles_of(views["image"]), views["pseudo_label"], tiles_of(whole), strict=True
     ):
@@ -95,8 +99,7 @@ def test_relative_position_pairs_the_middle_with_each_neighbour_in_its_place() -
     task = make(RelativePosition, gap=0.0, jitter=0.0)
     arrays = noise(3)
     views = task.views(batch_of(arrays), draws(3))
-    side = task.grid.side_px
-    whole = tiles_of(crop(batch_of(arrays)["image"], torch.tensor([[0, 0, 32, 32]] * 3), side))
+    whole = tiles_of(inside(arrays, task.grid.side_px))
     assert torch.equal(views["centre"], whole[:, 4])
     around = [0, 1, 2, 3, 5, 6, 7, 8]
     for row in range(3):
