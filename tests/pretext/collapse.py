@@ -1,0 +1,68 @@
+"""Runs that are made to collapse, and what their log says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hotstart.pretext.task import PretextTask
+from hotstart.training.log import Log
+from hotstart.training.loop import Loop, Material
+from hotstart.training.optimisers import REFERENCE_BATCH
+from hotstart.training.train import build_task
+from tests.conformance.material import make_loop, material_from, settings_for
+
+RATE = 4e-3
+"""High enough to move a network in 50 steps."""
+
+
+def different_pictures(folder: Path) -> Material:
+    """160 pictures of a few random patches of colour, no two of them alike."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(160):
+        patches = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        patches.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
+    return material_from(folder)
+
+
+def train(
+    name: str,
+    material: Material,
+    folder: Path,
+    own: dict[str, Any] | None = None,
+    break_it: Callable[[Any], None] | None = None,
+    steps: int = 50,
+) -> list[dict[str, Any]]:
+    """A short run at a rate that moves it, and all that it logged.
+
+    own: the task's settings. break_it: changes the task before it trains.
+    """
+    small = make_loop(name, material, None, steps)
+    settings = settings_for(name, small.plan.batch_size, task_settings={name: own or {}})
+    task: PretextTask = build_task(settings, material, steps)
+    changes = {"learning_rate": RATE * REFERENCE_BATCH / small.plan.batch_size}
+    task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
+    if break_it is not None:
+        break_it(task)
+    folder.mkdir()
+    log = Log(folder)
+    list(Loop(task, material, small.plan, small.fabric, log).run())
+    log.close()
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def diagnoses(events: list[dict[str, Any]]) -> list[str]:
+    """What the run said of its health."""
+    return [event["message"] for event in events if event["kind"] == "diagnosis"]
+
+
+def last_step(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last step that was logged."""
+    return [event for event in events if event["kind"] == "step"][-1]
