@@ -69,6 +69,12 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "sift_clusters": (math.log(10), 0.35, {"clusters": 10}),
     # Cosines with ten prototypes of 128 dimensions are near 0.
     "swav": (math.log(10), 0.3, {"temperature": 1.0, "prototypes": 10}),
+    # As for SwAV; and the teacher, as soft, says as little.
+    "dino": (
+        math.log(10),
+        0.3,
+        {"temperature": 1.0, "teacher_temperature": (1, 1), "prototypes": 10},
+    ),
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),

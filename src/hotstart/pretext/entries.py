@@ -174,6 +174,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Caron 2020, arXiv:2006.09882",
     ),
+    "dino": Entry(
+        "hotstart.pretext.context.dino:DINO",
+        "context",
+        "contrastive",
+        ("image",),
+        "Caron 2021, arXiv:2104.14294",
+    ),
     "contours": Entry(
         "hotstart.pretext.free_labels.contours:Contours",
         "free_labels",
