@@ -67,6 +67,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "sift_clusters": (math.log(10), 0.35, {"clusters": 10}),
+    # Half as many pairs as pictures, in one view each.
+    "graph_constraint": (math.log(ROWS - 1), 0.5, {"temperature": 1.0}),
     # Cosines with ten prototypes of 128 dimensions are near 0.
     "swav": (math.log(10), 0.3, {"temperature": 1.0, "prototypes": 10}),
     # As for SwAV; and the teacher, as soft, says as little.
