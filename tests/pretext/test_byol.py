@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from lightly.utils.scheduler import cosine_schedule
-from PIL import Image
 from torch import Tensor, nn
 
 from hotstart.encoders import decay_for, ema_schedule
@@ -30,6 +28,7 @@ from tests.conformance.material import (
     material_from,
     play,
 )
+from tests.pretext.pictures import patches
 
 ROWS = 8
 
@@ -119,14 +118,8 @@ def test_one_point_for_all_pictures_is_worth_no_more_than_chance(residue: float)
 
 @pytest.fixture
 def different(tmp_path: Path) -> Material:
-    """160 pictures of a few random patches of colour, no two of them alike."""
-    folder = tmp_path / "different"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(160):
-        patches = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        patches.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
-    return material_from(folder)
+    """160 pictures of a few random patches of colour."""
+    return material_from(patches(tmp_path / "different", 160))
 
 
 def train(material: Material, folder: Path, *, predictor: bool) -> list[dict[str, Any]]:
