@@ -173,8 +173,8 @@ def naive_pair_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[
                 alike.append((one @ other) / (one.norm() * other.norm()))
         rows.append((torch.stack(alike), before.reshape(-1), after.reshape(-1)))
     assert len(rows[0][1]) == channels * side**2
-    together, first, second = (torch.stack(column) for column in zip(*rows, strict=True))
-    fed = torch.cat([task.head.norm(together), first, second], 1)
+    stacked = [torch.stack(column) for column in zip(*rows, strict=True)]
+    fed = torch.cat([task.head.norm(stacked[0]), *stacked[1:]], 1)
     return list(task.head.perceptron(fed))
 
 

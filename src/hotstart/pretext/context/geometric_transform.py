@@ -231,9 +231,9 @@ class GeometricTransform(PretextTask):
         said, truth: (B, 8 or 6), standardised. The mean over the four corners.
         """
         points = corners(len(truth)).to(truth)
-        ends = (moved(self._matrices(entries), points) for entries in (said, truth))
-        apart: Tensor = torch.sub(*ends).norm(dim=2).mean(1) / 2
-        return apart
+        away = moved(self._matrices(said), points) - moved(self._matrices(truth), points)
+        error: Tensor = away.norm(dim=2).mean(1) / 2
+        return error
 
     def _matrices(self, standardised: Tensor) -> Tensor:
         """(B, 8 or 6), standardised -> (B, 3, 3)."""
