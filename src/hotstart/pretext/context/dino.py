@@ -117,7 +117,7 @@ class DINO(MultiCropTask):
         decay = ema_schedule(self.ema_decay, progress.fraction)
         self.teacher.update(self._student(), decay)
         self.teacher_prototypes.update(self.prototypes, decay)
-        mean = step.carry["teacher_mean"]
+        mean = step.carry["teacher_mean"].to(self.centre)
         start = torch.where(self.centred, self.centre, mean)
         self.centre.copy_(start.lerp(mean, 1 - self.settings.centre_decay))
         self.centred.fill_(True)
