@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.config import Field
-from hotstart.encoders import Encoder, Teacher, decay_for, ema_schedule
+from hotstart.encoders import Encoder, Teacher, decay_for, ema_schedule, mlp
 from hotstart.pretext.attention import attention_panel
 from hotstart.pretext.codes import Prototypes, crop_cross_entropy, frozen_steps
 from hotstart.pretext.distributed import gather
@@ -29,8 +29,6 @@ from hotstart.pretext.two_views import at_least_float, positive_first
 
 SLOWEST = 0.996
 """The paper's decay of the teacher."""
-INITIAL_DEVIATION = 0.02
-"""Of the projector's weights, as in the paper's code."""
 
 
 class DINOSettings(MultiCropSettings):
@@ -63,7 +61,9 @@ class DINO(MultiCropTask):
     being alike. `projection_std` tells how far the teacher's distributions lie apart. Deviations:
     the centre begins as the first batch's mean, not
     as 0, for a short run's teacher would have followed one prototype before its centre had;
-    narrower heads, fewer and smaller crops, one distribution of large views in place of two that
+    BatchNorm in the projector (in the authors' code an option), for a fresh ViT makes nearly one
+    point of all pictures, and short runs would end before it told them apart; narrower heads,
+    fewer and smaller crops, one distribution of large views in place of two that
     differ in blur and solarisation, constant weight decay, no clipping of gradients, schedules as
     shares of the run.
     """
@@ -81,7 +81,8 @@ class DINO(MultiCropTask):
 
     def __init__(self, encoder: Encoder, settings: DINOSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.projector = _projector(encoder.dim, settings.hidden, settings.projection)
+        hidden = settings.hidden
+        self.projector = mlp((encoder.dim, hidden, hidden, settings.projection))
         self.prototypes = Prototypes(settings.projection, settings.prototypes)
         self.teacher = Teacher(self._student())
         self.teacher_prototypes = Teacher(self.prototypes)
@@ -136,19 +137,3 @@ class DINO(MultiCropTask):
         start, end = self.settings.teacher_temperature
         done = progress.fraction / max(self.settings.teacher_warmup, 1e-9)
         return start + (end - start) * min(done, 1.0)
-
-
-def _projector(dim: int, hidden: int, projection: int) -> nn.Sequential:
-    """Three layers with GELU and without BatchNorm: the paper's appendix C."""
-    layers = nn.Sequential(
-        nn.Linear(dim, hidden),
-        nn.GELU(),
-        nn.Linear(hidden, hidden),
-        nn.GELU(),
-        nn.Linear(hidden, projection),
-    )
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=INITIAL_DEVIATION)
-            nn.init.zeros_(layer.bias)
-    return layers
