@@ -64,8 +64,16 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "byol": (4.0, 0.5, {}),
     "deep_cluster": (math.log(10), 0.1, {"clusters": 10}),
     "sift_clusters": (math.log(10), 0.35, {"clusters": 10}),
+    # Half as many pairs as pictures, in one view each.
+    "graph_constraint": (math.log(ROWS - 1), 0.5, {"temperature": 1.0}),
     # Cosines with ten prototypes of 128 dimensions are near 0.
     "swav": (math.log(10), 0.3, {"temperature": 1.0, "prototypes": 10}),
+    # As for SwAV; and the teacher, as soft, says as little.
+    "dino": (
+        math.log(10),
+        0.3,
+        {"temperature": 1.0, "teacher_temperature": (1, 1), "prototypes": 10},
+    ),
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
@@ -101,4 +109,6 @@ BEARABLE: dict[str, dict[str, Any]] = {
     "moco": {"splits": 1},
     # As many prototypes as views, and crops that show more than a corner.
     "swav": {"prototypes": 2 * ROWS, "epsilon": 0.03, "local_crops": 0},
+    # In 50 steps a ViT does not see through crops of noise.
+    "dino": {"view": SAME, "local_crops": 0},
 }

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from hotstart.pretext.task import PretextTask
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Material
 from hotstart.training.optimisers import REFERENCE_BATCH
 from hotstart.training.train import build_task
 from tests.conformance.material import make_loop, material_from, settings_for
+from tests.pretext.pictures import patches
 
 RATE = 4e-3
 """High enough to move a network in 50 steps."""
@@ -23,12 +21,7 @@ RATE = 4e-3
 
 def different_pictures(folder: Path) -> Material:
     """160 pictures of a few random patches of colour, no two of them alike."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(160):
-        patches = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        patches.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
-    return material_from(folder)
+    return material_from(patches(folder, 160))
 
 
 def train(

@@ -31,6 +31,7 @@ def run(
     [
         *((name, {}) for name in ("simclr", "rotation", "byol", "deep_cluster", "inpainting")),
         *((name, {}) for name in ("moco", "simsiam", "triplet", "supervised")),
+        *((name, {}) for name in ("swav", "dino", "sift_clusters", "graph_constraint")),
         ("triplet", {"positives": "cluster"}),
         # As in the conformance suite, no more dimensions than the rows of a batch.
         ("barlow_twins", {"projection": 16}),

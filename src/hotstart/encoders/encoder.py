@@ -20,7 +20,7 @@ class EncoderSpec(Settings):
     """Everything needed to build an encoder's architecture again."""
 
     name: str
-    """`resnet10_narrow`, `vit_tiny_depth6`, or any timm CNN or ViT."""
+    """`resnet10_narrow`, `vit_tiny_depth6`, `vit_narrow_depth4`, or any timm CNN or ViT."""
     size: int
     """Picture side in pixels that it is meant for."""
     stem: Literal["timm", "small"] = "timm"
