@@ -228,6 +228,28 @@ def test_minutes_are_measured_once_for_each_task(class_folder: Path, tmp_path: P
     assert measured.steps["random"] == 20, "nothing is learnt, nothing is timed"
 
 
+def test_a_run_timed_before_is_not_timed_again(class_folder: Path, tmp_path: Path) -> None:
+    """Its records would not count: another timing comes to another number of steps."""
+    asked = {**ASKED, "data": str(class_folder), "seeds": [0], "tasks": ["rotation"]}
+    old = run_league(check({**asked, "steps": 3}), tmp_path / "old", executor=Pretence())
+    lines = [json.loads(line) for line in (old.folder / "results.jsonl").read_text().splitlines()]
+
+    def known(seconds: float) -> list[Path]:
+        for line in lines:
+            line["budget"]["seconds"] = seconds
+        file = tmp_path / f"{seconds}.jsonl"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return [file]
+
+    minute = check({**asked, "steps": None, "minutes": 1.0})
+    again, other = Pretence(), Pretence()
+    found = run_league(minute, tmp_path / "again", known=known(100), executor=again)
+    assert again.ran == []
+    assert found.steps["rotation"] == 3
+    run_league(minute, tmp_path / "other", known=known(121), calibrate_only=True, executor=other)
+    assert set(other.ran) == {"rotation-calibration", "supervised-calibration"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
