@@ -175,6 +175,21 @@ def test_stopped_anywhere_it_goes_on_and_gives_the_same_table(
     assert table(found) == table(whole)
 
 
+def test_each_task_trains_the_first_encoder_that_it_can(class_folder: Path, tmp_path: Path) -> None:
+    given = {"tasks": ["rotation", "masked_autoencoder"], "seeds": [0]}
+    encoder = "resnet10_narrow,vit_narrow_depth4"
+    found = league(class_folder, tmp_path / "two", Pretence(), **given, encoder=encoder)
+    assert found.problems == {}
+    assert {(r.task, r.encoder) for r in found.records if r.downstream == "classify"} == {
+        *((task, "resnet10_narrow") for task in ("random", "rotation", "supervised")),
+        *((task, "vit_narrow_depth4") for task in ("random", "masked_autoencoder", "supervised")),
+    }
+    one = league(class_folder, tmp_path / "one", Pretence(), **given, encoder="resnet10_narrow")
+    assert "trains a vit" in one.problems["masked_autoencoder"]
+    with pytest.raises(UsageError, match="vit_narow_depth4"):
+        league(class_folder, tmp_path / "none", Pretence(), **given, encoder="vit_narow_depth4")
+
+
 def test_a_cell_that_fails_is_told_and_the_others_go_on(
     class_folder: Path, whole: Comparison, tmp_path: Path
 ) -> None:
