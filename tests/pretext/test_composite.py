@@ -10,19 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from hotstart.data.draws import Draws
-from hotstart.errors import UsageError
 from hotstart.pretext import composite
 from hotstart.pretext.composite import JOINT, MEMORY, Composite, compose
-from hotstart.pretext.registry import TASKS, find, own_settings, parts, task_class
+from hotstart.pretext.registry import TASKS, task_class
 from hotstart.pretext.task import (
-    Batch,
-    Epoch,
-    OptimiserSettings,
-    Player,
     PretextTask,
     Progress,
-    Settings,
-    Spec,
     Step,
     Views,
 )
@@ -37,19 +30,12 @@ from tests.conformance.material import (
     play,
     play_all,
 )
-
-ROWS = 8
+from tests.pretext.combined import ROWS, Maker, build
 
 
 @pytest.fixture(scope="module")
 def material(class_folder: Path) -> Material:
     return material_from(class_folder)
-
-
-def build(name: str, material: Material, **settings: Any) -> Composite:
-    made = make_task(name, material, ROWS, task_settings=settings)
-    assert isinstance(made, Composite)
-    return made.train()
 
 
 def views_of(task: PretextTask, material: Material, rng: Draws | None = None) -> Views:
@@ -164,46 +150,6 @@ def test_adversaries_play_by_their_own_loss_alone(material: Material) -> None:
     assert theirs_here.metrics.keys() == {"inpainting.adversary_accuracy"}
 
 
-class Maker(PretextTask):
-    """A game whose other player comes first, as a generator does; and an order of its own."""
-
-    needs = {"image": Spec(), "index": Spec()}  # noqa: RUF012
-    own_order = True
-    Settings = Settings
-    optimiser = OptimiserSettings(learning_rate=1e-9, momentum=0.5)
-    batch_size = 7
-
-    def __init__(self, *words: Any) -> None:
-        super().__init__(*words)
-        self.made = nn.Parameter(torch.ones(3))
-        self.told: list[Step] = []
-
-    def players(self) -> dict[str, Player]:
-        encoder = list(self.encoder.parameters())
-        return {
-            "maker": Player([self.made], self.optimiser),
-            "judge": Player(encoder, self.optimiser),
-        }
-
-    def before_epoch(self, features: Any, rng: Draws) -> Epoch:
-        order = rng.generator.permutation(len(features()))
-        return Epoch([self.made], order)
-
-    def views(self, batch: Batch, rng: Draws) -> Views:
-        return {"noise": rng.uniform()}
-
-    def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        if player == "maker":
-            assert set(views) == {"noise"}
-            return Step(self.made.sum(), {"size": self.made.sum()}, {"made": self.made.detach()})
-        assert set(views) == {"noise", "made"}
-        h = self.encoder(torch.zeros(2, 3, 32, 32) + views["made"][0])
-        return Step(h.square().mean(), {"accuracy": h.mean()}, {"seen": h})
-
-    def after_step(self, step: Step, progress: Progress) -> None:
-        self.told.append(step)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, entry in TASKS.items() if entry.family != "control"])
 def test_every_task_can_be_combined(name: str, material: Material) -> None:
@@ -280,87 +226,6 @@ def test_sixteen_pictures_are_learnt_by_heart_in_both_ways(material: Material) -
     last = fit(task, lambda step: views, steps=50, rate=2e-3)[-1].metrics
     assert float(last["rotation.accuracy"]) > 0.9
     assert float(last["simclr.positive_first"]) > 0.9
-
-
-def test_settings_are_those_of_each_by_its_name(material: Material) -> None:
-    task = build(
-        "rotation+simclr", material, rotation={"all_four": False}, simclr={"temperature": 0.7}
-    )
-    assert task.named_parts["rotation"].settings.all_four is False
-    assert task.named_parts["simclr"].settings.temperature == 0.7
-    with pytest.raises(UsageError, match=r"rotation\+simclr\.simclr: no setting 'tau'"):
-        build("rotation+simclr", material, simclr={"tau": 1})
-
-
-def test_defaults_are_the_smallest_batch_and_a_rate_between_those_of_each() -> None:
-    cls = task_class("rotation+inpainting+simclr")
-    assert cls.batch_size == 64
-    alone = [task_class(name) for name in ("rotation", "inpainting", "simclr")]
-    moves = [one.optimiser.learning_rate * one.batch_size for one in alone]
-    here = cls.optimiser.learning_rate * cls.batch_size
-    assert min(moves) < here < max(moves)
-    assert here**3 == pytest.approx(moves[0] * moves[1] * moves[2], rel=0.02)
-    assert cls.optimiser.weight_decay == task_class("simclr").optimiser.weight_decay
-    assert cls is task_class("rotation+inpainting+simclr")
-
-
-def test_the_list_s_entry_is_made_of_theirs() -> None:
-    entry = find("rotation+deep_cluster+simclr")
-    assert (entry.family, entry.kind) == ("context", "predictive and contrastive")
-    assert entry.needs == ("image", "index")
-    assert "1803.07728" in entry.paper
-    assert "1807.05520" in entry.paper
-    assert find("inpainting+simclr").family == "several"
-    assert parts("rotation") == ("rotation",)
-    assert own_settings("a+b", {"a": {"x": 1}, "c": {}}) == {"a": {"x": 1}}
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("rotation+rotation", "names rotation more than once"),
-        ("random+rotation", "random is a control"),
-        ("rotation+supervised", "supervised is a control"),
-        ("rotation+", "--task '' is unknown"),
-        ("rotation+simcrl", "'simcrl' is unknown; nearest: simclr"),
-    ],
-)
-def test_what_cannot_be_combined_is_said_in_a_sentence(name: str, sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence.replace("(", r"\(")):
-        task_class(name)
-
-
-def test_classes_that_cannot_be_combined(material: Material) -> None:
-    rotation = task_class("rotation")
-
-    class Convolutions(Maker):
-        accepts = frozenset({"cnn"})
-
-    clusters = {"triplet": {"positives": "cluster"}}
-    both = build("triplet+deep_cluster", material, **clusters)
-    h = torch.randn(both.info.items, both.encoder.dim)
-    with pytest.raises(UsageError, match="triplet and deep_cluster each load"):
-        both.before_epoch(lambda: h, draws(0, ROWS))
-    masked = task_class("masked_autoencoder")
-    with pytest.raises(UsageError, match="no encoder suits all: masked vit, convolutions cnn"):
-        compose({"masked": masked, "convolutions": Convolutions})
-    with pytest.raises(UsageError, match="maker and deep_cluster each load"):
-        compose({"maker": Maker, "deep_cluster": task_class("deep_cluster")})
-
-    class Clips(Maker):
-        needs = {"image": Spec(frames=4)}  # noqa: RUF012
-
-    with pytest.raises(UsageError, match="clips needs 'image' as"):
-        compose({"rotation": rotation, "clips": Clips})
-
-    class Idle(Maker):
-        def players(self) -> dict[str, Player]:
-            return {"maker": Player([self.made], self.optimiser)}
-
-    alone = make_task("rotation", material, ROWS)
-    cls = compose({"rotation": rotation, "idle": Idle})
-    with pytest.raises(UsageError, match="none of its players move the encoder"):
-        cls(alone.encoder, cls.Settings(), alone.info)
 
 
 def test_the_module_says_what_it_divides_by() -> None:
