@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hotstart.augment import crop
 from hotstart.config import parse
 from hotstart.data.draws import Draws
 from hotstart.encoders import build_encoder, resolve_spec
-from hotstart.pretext.context.geometric_transform import GeometricTransform
+from hotstart.pretext.context.geometric_transform import GeometricTransform, PairHead
 from hotstart.pretext.context.geometry import (
     corners,
     homography,
@@ -177,17 +178,29 @@ def naive_pair_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[
         rows.append((torch.stack(alike), before.reshape(-1), after.reshape(-1)))
     assert len(rows[0][1]) == channels * side**2
     stacked = [torch.stack(column) for column in zip(*rows, strict=True)]
+    assert isinstance(task.head, PairHead)
     fed = torch.cat([task.head.norm(stacked[0]), *stacked[1:]], 1)
     return list(task.head.perceptron(fed))
 
 
-def test_geometric_loss_is_that_of_the_paper() -> None:
+def naive_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[Tensor]:
+    """The paper's: h of one beside h of the other."""
+    h = [task.encoder(views[name]) for name in ("before", "after")]
+    return [task.head(torch.cat(pair)[None])[0] for pair in zip(*h, strict=True)]
+
+
+@pytest.mark.parametrize(("reads", "naive"), [("maps", naive_pair_head), ("features", naive_head)])
+def test_geometric_loss_is_that_of_the_paper(
+    reads: str, naive: Callable[[GeometricTransform, dict[str, Tensor]], list[Tensor]]
+) -> None:
     """Zhang 2019, eq. 4, on standardised entries: value and gradient."""
-    task = make(GeometricTransform).eval()  # So that two passes see the same BatchNorm.
+    task = make(
+        GeometricTransform, reads=reads
+    ).eval()  # So that two passes see the same BatchNorm.
     views = task.views(batch_of(noise(4)), draws(4))
     loss = play(task, views, "task").loss
     reference = torch.zeros(())
-    for said, truth in zip(naive_pair_head(task, views), views["pseudo_label"], strict=True):
+    for said, truth in zip(naive(task, views), views["pseudo_label"], strict=True):
         for k in range(8):
             reference = reference + 0.5 * (said[k] - truth[k]) ** 2 / (4 * 8)
     torch.testing.assert_close(loss, reference)
