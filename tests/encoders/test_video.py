@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import load_file
 from torch import nn
-from torchvision.models.video import mvit_v2_s, r2plus1d_18, r3d_18, s3d
 
 from hotstart.encoders import (
     FrameEncoder,
@@ -45,13 +48,22 @@ def clips(frames: int, size: int = 32, count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, frames, size, size, generator=generator)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def memory() -> Iterator[None]:
+    """The large ones are built once for all tests, and gone after them."""
+    yield
+    ready.cache_clear()
+
+
 @torch.no_grad()
-@pytest.mark.parametrize(("frames", "size"), [(8, 64), (16, 32)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "frames", "size"),
+    [*((name, 8, 32) for name in NAMES), *((name, 8, 48) for name in OWN)],
+)
 def test_stages_have_the_dimensions_and_strides_they_claim(
     name: str, frames: int, size: int
 ) -> None:
-    encoder, seen = ready(name, 64), clips(frames, size)
+    encoder, seen = ready(name), clips(frames, size)
     h, maps = encoder.forward_stages(seen)
     assert h.shape == (2, encoder.dim)
     torch.testing.assert_close(h, encoder(seen))
@@ -62,15 +74,15 @@ def test_stages_have_the_dimensions_and_strides_they_claim(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("frames", [1, 3, 5])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "s3d"])
-def test_any_number_of_frames_is_read(name: str, frames: int) -> None:
+def test_any_number_of_frames_is_read(name: str) -> None:
     encoder = ready(name)
-    h, maps = encoder.forward_stages(clips(frames))
-    assert h.shape == (2, encoder.dim)
-    assert h.isfinite().all()
     strides = encoder.stage_frame_strides
-    assert [m.shape[2] for m in maps] == [-(-frames // stride) for stride in strides]
+    for frames in (1, 3, 5) if name in OWN else (1, 3):
+        h, maps = encoder.forward_stages(clips(frames, count=1))
+        assert h.shape == (1, encoder.dim)
+        assert h.isfinite().all()
+        assert [m.shape[2] for m in maps] == [-(-frames // stride) for stride in strides]
 
 
 @torch.no_grad()
@@ -84,25 +96,17 @@ def test_the_default_for_clips_has_either_stem(size: int) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["r3d_18", "r2plus1d_18", "s3d"])
+@pytest.mark.parametrize("name", ["r3d_18", "r2plus1d_18", "s3d", "mvit_v2_s"])
 def test_torchvisions_network_gives_the_same_features(name: str) -> None:
-    theirs = {"r3d_18": r3d_18, "r2plus1d_18": r2plus1d_18, "s3d": s3d}[name](weights=None).eval()
     encoder, seen = ready(name), clips(6)
-    missing, _ = theirs.load_state_dict(encoder.model.state_dict(), strict=False)
-    assert all(key.startswith(("fc.", "classifier.")) for key in missing)
-    theirs.fc = nn.Identity()
-    normal = normalised(seen)
-    h = theirs.features(normal).mean((2, 3, 4)) if name == "s3d" else theirs(normal)
-    torch.testing.assert_close(encoder(seen), h)
-
-
-@torch.no_grad()
-def test_torchvisions_mvit_gives_the_same_features() -> None:
-    theirs, encoder, seen = mvit_v2_s(weights=None).eval(), ready("mvit_v2_s"), clips(6)
-    theirs.head = nn.Identity()
-    theirs.load_state_dict(encoder.model.state_dict())
-    # torchvision reads its grid from here, Hotstart from the clip.
-    theirs.pos_encoding.temporal_size, theirs.pos_encoding.spatial_size = 3, (8, 8)
+    with torch.device("meta"):
+        theirs: Any = torchvision.models.get_model(name, weights=None).eval()
+    theirs.fc = theirs.head = theirs.classifier = nn.Identity()
+    theirs.load_state_dict(encoder.get_submodule("model").state_dict(), assign=True)
+    if name == "s3d":  # The window that its mean is over is larger than this map.
+        theirs.avgpool = nn.AdaptiveAvgPool3d(1)
+    if name == "mvit_v2_s":  # It reads its grid from here, Hotstart from the clip.
+        theirs.pos_encoding.temporal_size, theirs.pos_encoding.spatial_size = 3, (8, 8)
     torch.testing.assert_close(encoder(seen), theirs(normalised(seen)))
 
 
@@ -200,9 +204,9 @@ def test_anyones_state_dict_is_read(name: str, tmp_path: Path) -> None:
         assert torch.equal(read(clips(3)), build(name, seed=5).eval()(clips(3)))
 
 
-@pytest.mark.parametrize("name", [*OWN, "s3d"])
+@pytest.mark.parametrize("name", OWN)
 def test_file_gives_identical_features_and_identical_bytes(name: str, tmp_path: Path) -> None:
-    encoder, seen = build(name, seed=3).eval(), clips(6)
+    encoder, seen = build(name, seed=3).eval(), clips(4)
     save_encoder(encoder, tmp_path / "a.safetensors")
     again = load_encoder(tmp_path / "a.safetensors").eval()
     assert again.spec == encoder.spec
@@ -213,10 +217,10 @@ def test_file_gives_identical_features_and_identical_bytes(name: str, tmp_path: 
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", [*OWN, "s3d"])
+@pytest.mark.parametrize("name", OWN)
 def test_seed_decides_the_weights_and_leaves_the_generator_alone(name: str) -> None:
     state = torch.get_rng_state()
-    a, b, c = (build(name, seed=seed)(clips(6)) for seed in (1, 1, 2))
+    a, b, c = (build(name, seed=seed)(clips(4)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
     assert torch.equal(torch.get_rng_state(), state)
@@ -224,10 +228,14 @@ def test_seed_decides_the_weights_and_leaves_the_generator_alone(name: str) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_all_parameters(name: str) -> None:
-    # MViT's last map must have rows and columns: where it has one place, places have no gradient.
-    encoder = build(name, 64)
-    h = encoder(clips(5, 64))
-    (h * torch.rand_like(h)).sum().backward()
+    encoder = copy.deepcopy(ready(name))
+    for part in encoder.modules():
+        if isinstance(part, nn.BatchNorm2d):  # timm's residual branches begin at a scale of 0.
+            nn.init.ones_(part.weight)
+    # Relative positions tell nothing where MViT's last map has but one place.
+    size = 64 if name == "mvit_v2_s" else 32
+    h, maps = encoder.forward_stages(clips(5, size, count=1))
+    sum((out * torch.rand_like(out)).sum() for out in (h, maps[-1])).backward()  # type: ignore[union-attr]
     for key, weight in encoder.named_parameters():
         assert weight.grad is not None, key
         assert weight.grad.isfinite().all(), key
