@@ -87,7 +87,7 @@ def contenders(
     controls = [c for c in CONTROLS if c != "supervised" or "label" in dataset.keys]
     for i, encoder in enumerate(encoders or [_fitting(CONTROLS[0], asked.encoder)]):
         for control in controls:
-            enter(control, encoder, control if i == 0 else _safe(f"{control}-{encoder}", set()))
+            enter(control, encoder, control if i == 0 else _file(f"{control}-{encoder}"))
     # The floor first, the ceiling last.
     order = sorted(found, key=lambda name: _rank(found[name].settings.task))
     return {name: found[name] for name in order}, problems
