@@ -33,7 +33,8 @@ def price_of(reading: Reading, arena: Arena) -> Price:
         if len(points) > 1:
             charts.append(_chart(reading, arena, question, points))
             sentences.append(_sentence(arena, question, points))
-    return Price(charts, list(dict.fromkeys(sentences)))
+    spread = _spread(reading, arena, main)
+    return Price(charts, list(dict.fromkeys([*([spread] if spread else []), *sentences])))
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,26 @@ def _chart(reading: Reading, arena: Arena, question: Question, points: list[_Poi
         "seconds of pretraining",
         "log" if max(spent) > WIDE * min(spent) else "linear",
         arena.percent,
-        [*edge, *(point.line for point in points)],
+        [*(point.line for point in points), *edge],  # the last one lies lowest
         reference=control,
         kind="scatter",
         x_text=seconds,
+    )
+
+
+def _spread(reading: Reading, arena: Arena, question: Question) -> str:
+    """Whether all tasks had the same time, which is what a fair comparison wants."""
+    tasks = sorted(
+        (point for point in _points(reading, arena, question) if point.task),
+        key=lambda point: point.seconds,
+    )
+    if len(tasks) < 2 or tasks[-1].seconds <= ALIKE * tasks[0].seconds:
+        return ""
+    least, most = tasks[0], tasks[-1]
+    return (
+        f"The tasks did not have the same time: {most.line.name} took {seconds(most.seconds)}, "
+        f"{most.seconds / least.seconds:.1f} times as long as {least.line.name} "
+        f"({seconds(least.seconds)})."
     )
 
 
