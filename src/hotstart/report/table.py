@@ -212,9 +212,11 @@ def _costs(reading: Reading, table: Iterable[Contender]) -> dict[Contender, list
     found: dict[Contender, list[Shown]] = {who: [] for who in table}
     for name, show in COSTS:
         spent = {who: reading.standings.cost(who, name) for who in found}
-        most = max((value for value in spent.values() if value is not None), default=0.0)
+        # `random` learns nothing: its speed would leave all others short bars.
+        drawn = {who: value for who, value in spent.items() if value and who.role != "random"}
+        most = max(drawn.values(), default=0.0)
         for who, value in spent.items():
-            share = 100 * value / most if value is not None and most > 0 else None
+            share = 100 * drawn[who] / most if who in drawn else None
             found[who].append(Shown(show(value), key=value, share=share))
     return found
 

@@ -34,20 +34,24 @@
     }
   };
 
+  // Round ones among the powers of ten; where the ends are near each other, evenly far apart.
   const ticks = (low, high) => {
     for (const steps of [[1, 2, 5], [1, 3], [1]]) {
       const found = [];
       for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e += 1) {
-        for (const step of steps) {
-          const tick = Number(`${step}e${e}`);
-          if (tick >= low && tick <= high) found.push(tick);
-        }
+        found.push(...steps.map((step) => Number(`${step}e${e}`)).filter((tick) => tick >= low && tick <= high));
       }
-      if (found.length > 1 && found.length <= 7) return found;
+      if (found.length > 2 && found.length <= 7) return found;
     }
-    return [low, high];
+    const power = 10 ** Math.floor(Math.log10((high - low) / 3));
+    const step = power * ([5, 2].find((one) => one * power <= (high - low) / 3) ?? 1);
+    const first = Math.ceil(low / step);
+    return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(12));
   };
-  const told = (tick) => (tick >= 1000 ? Math.round(tick).toLocaleString("en") : String(+tick.toPrecision(3)));
+  const told = (tick) => {
+    if (tick >= 1000) return Math.round(tick).toLocaleString("en");
+    return tick < 0.001 ? tick.toExponential() : String(+tick.toPrecision(4));
+  };
   const write = (it, values) => Object.entries(values).forEach(([key, value]) => it.setAttribute(key, value));
 
   // False where a curve is zero or less somewhere, and so has no logarithm.
