@@ -9,7 +9,6 @@ from typing import Any
 
 from hotstart.report.reading import Reading
 from hotstart.report.runs import Run
-from hotstart.report.standings import Contender
 from hotstart.report.words import MISSING
 
 SHOWN_FILES = 100
@@ -20,6 +19,8 @@ class SettingsRow:
     """One experiment. values: for each differing setting the value, and whether it is unusual."""
 
     name: str
+    runs: str
+    """The names of its runs."""
     tone: str
     values: list[tuple[str, bool]]
 
@@ -40,11 +41,15 @@ def settings_of(reading: Reading) -> Settings:
 
     A value is unusual where more than half of the experiments have another one, all the same.
     """
-    told: dict[Contender, list[dict[str, Any]]] = {}
-    for who in reading.names:
-        runs = [run for run in reading.standings.runs.get(who, []) if run.settings]
-        if runs:
-            told[who] = [{k: v for k, v in run.settings.items() if k != "variant"} for run in runs]
+    known = {
+        who: [run for run in reading.standings.runs.get(who, []) if run.settings]
+        for who in reading.names
+    }
+    told = {
+        who: [{k: v for k, v in run.settings.items() if k != "variant"} for run in runs]
+        for who, runs in known.items()
+        if runs
+    }
     if len({who.task for who in told}) > 1:
         told = {who: [_one_column(one) for one in own] for who, own in told.items()}
     everyone = [one for own in told.values() for one in own]
@@ -61,11 +66,12 @@ def settings_of(reading: Reading) -> Settings:
     rows = [
         SettingsRow(
             reading.names[who],
+            ", ".join(run.name for run in known[who]),
             reading.styles[who].tone,
             [(columns[key][i], usual[key] not in (None, columns[key][i])) for key in differing],
         )
         for i, who in enumerate(told)
-        if differing
+        if differing or len(told) > 1
     ]
     return Settings(shared, differing, rows, len(everyone))
 
