@@ -65,10 +65,9 @@ def test_every_record_of_every_run_is_in_the_page_once(tmp_path: Path) -> None:
 def test_the_table_has_what_the_page_shows(tmp_path: Path) -> None:
     write_league(tmp_path, 2, predictions=True, panels=0, steps=30)
     reading = reading_of(tmp_path)
+    assert reading.arena is not None
     rows = rows_of(table_of(reading))
-    assert len(rows) == sum(
-        len(cells) for cells in reading.standings.arenas[reading.arena].values()
-    )  # type: ignore[index]
+    assert len(rows) == sum(map(len, reading.standings.arenas[reading.arena].values()))
     (row,) = [
         row
         for row in rows
