@@ -91,7 +91,12 @@ def plot(chart: Chart, height_px: int) -> Plot:
     factor = 100 if chart.percent else 1
     named = [(place_y(tick), short(round(factor * tick, 9))) for tick in y_ticks]
     if chart.tags:
-        tags = _scattered(drawn, height_px) if chart.kind == "scatter" else _ends(drawn, height_px)
+        reference = (place_y(chart.reference[0]), chart.reference[1]) if chart.reference else None
+        tags = (
+            _scattered(drawn, height_px, reference)
+            if chart.kind == "scatter"
+            else _ends(drawn, height_px)
+        )
         drawn = [replace(d, tag=tag) for d, tag in zip(drawn, tags, strict=True)]
     longest = max((len(d.tag.text) for d in drawn if d.tag and chart.kind != "scatter"), default=0)
     return Plot(
@@ -220,12 +225,17 @@ def _bottom(block: Sequence[float], least: float) -> float:
     return _top(block, least) + len(block) * least
 
 
-def _scattered(drawn: Sequence[Drawn], height_px: int) -> list[Tag | None]:
+def _scattered(
+    drawn: Sequence[Drawn], height_px: int, reference: tuple[float, str] | None
+) -> list[Tag | None]:
     """A name beside each point where there is room; best first, others wait for hover."""
     tall, letter = 100 * TAG_PX / height_px, 100 * LETTER_PX / NARROWEST_PX
     space = 100 * 9 / NARROWEST_PX
     shown = [d for d in drawn if not d.line.aside]
     taken = [(x - 2, x + 2, y - tall / 3, y + tall / 3) for d in shown for x, y in d.points]
+    if reference is not None:  # its name stands on it, at the right
+        y, name = reference
+        taken.append((100 - letter * len(name), 100.0, y - tall, y))
     tags: list[Tag | None] = []
     for d in drawn:
         if d.line.thin:
