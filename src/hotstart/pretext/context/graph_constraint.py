@@ -46,6 +46,8 @@ from hotstart.pretext.two_views import (
 
 COMPONENTS = 64
 """Principal components of h by which neighbours are sought, as in `deep_cluster`."""
+PICTURES_A_COMPONENT = 8
+"""At least: whitened along as many components as there are pictures, all are equally far apart."""
 WORDS = 256
 """Visual words of the first graph, as many as `sift_clusters` has."""
 LEAST_EPOCHS_LEFT = 0.5
@@ -199,7 +201,8 @@ class GraphConstraint(TwoViewTask):
 
     def _mine(self, points: Tensor, count: int, rng: Draws) -> Mined:
         own = self.settings
-        components = min(COMPONENTS, points.shape[1])
+        few = max(len(points) // PICTURES_A_COMPONENT, 1)
+        components = min(COMPONENTS, points.shape[1], few)
         return mine(
             whitened(points, *whitening(points, components)).numpy(),
             count,
