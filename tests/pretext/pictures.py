@@ -44,3 +44,18 @@ def patches(folder: Path, count: int) -> Path:
         few = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         few.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
     return folder
+
+
+def gratings(folder: Path, groups: int, count: int) -> Path:
+    """Pictures of stripes: group i % groups has a direction, the rest is another for each picture."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:40, 0:40]
+    for i in range(count):
+        angle = np.pi * (i % groups) / groups
+        along = x * np.cos(angle) + y * np.sin(angle)
+        stripes = np.sin(2 * np.pi * along / 10 + rng.uniform(0, 2 * np.pi))
+        colours = rng.uniform(20, 235, (2, 3))
+        pixels = colours[0] + (stripes[..., None] + 1) / 2 * (colours[1] - colours[0])
+        pixels = np.clip(pixels + rng.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
+    return folder

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from hotstart.augment import centre_view, random_view
@@ -34,28 +33,14 @@ from tests.conformance.material import (
     play,
     same_state,
 )
+from tests.pretext.pictures import gratings
 
 GROUPS, EACH, ROWS = 10, 16, 16
 
 
-def gratings(folder: Path) -> Path:
-    """Pictures of stripes: group i % 10 has a direction, the rest is another for each picture."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:40, 0:40]
-    for i in range(GROUPS * EACH):
-        angle = np.pi * (i % GROUPS) / GROUPS
-        along = x * np.cos(angle) + y * np.sin(angle)
-        stripes = np.sin(2 * np.pi * along / 10 + rng.uniform(0, 2 * np.pi))
-        colours = rng.uniform(20, 235, (2, 3))
-        pixels = colours[0] + (stripes[..., None] + 1) / 2 * (colours[1] - colours[0])
-        pixels = np.clip(pixels + rng.normal(0, 3, pixels.shape), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return material_from(gratings(tmp_path_factory.mktemp("gratings")))
+    return material_from(gratings(tmp_path_factory.mktemp("gratings"), GROUPS, GROUPS * EACH))
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from hotstart.report.plot import plot
 from hotstart.report.reading import Reading, main_question, read
 from hotstart.report.runs import read_runs
 
-from .fake_runs import HOSTILE, record, write_league
+from .fake_leagues import write_league
+from .fake_runs import HOSTILE, record
 from .fake_sweeps import GUARD, PERMUTATIONS, Came, write_contender, write_sweeps
 from .test_report_page import Page
 

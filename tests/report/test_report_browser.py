@@ -11,7 +11,8 @@ import pytest
 from hotstart.report import write_report
 
 from .browser import CHROMIUM, DARK, LIGHT, QUIET, answer, asked, contrast, opened, rgb, told_by
-from .fake_runs import HOSTILE, STRENGTH, write_league, write_league_of_eight, write_run
+from .fake_leagues import write_league, write_league_of_eight
+from .fake_runs import HOSTILE, STRENGTH, write_run
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: install it with `apt-get install chromium`"

@@ -19,7 +19,8 @@ from hotstart.report.provenance import settings_of
 from hotstart.report.reading import Reading, read
 from hotstart.report.runs import read_runs
 
-from .fake_runs import HOSTILE, record, write_league, write_run
+from .fake_leagues import write_league
+from .fake_runs import HOSTILE, record, write_run
 
 
 class Links(HTMLParser):

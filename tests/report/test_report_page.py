@@ -12,7 +12,8 @@ from hotstart.errors import DataError
 from hotstart.league.records import Record, write_records
 from hotstart.report import write_report
 
-from .fake_runs import HOSTILE, record, write_league, write_panel, write_run
+from .fake_leagues import write_league
+from .fake_runs import HOSTILE, record, write_panel, write_run
 
 LOADING = {"src", "href", "srcset", "poster", "data", "action", "xlink:href", "background"}
 VOID = {"wbr", "meta", "link", "img", "line", "circle", "br", "input"}

@@ -10,7 +10,7 @@ import pytest
 from hotstart.report import write_report
 
 from .browser import CHROMIUM, answer, asked, opened, told_by
-from .fake_runs import write_league
+from .fake_leagues import write_league
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: install it with `apt-get install chromium`"
