@@ -47,7 +47,7 @@ def patches(folder: Path, count: int) -> Path:
 
 
 def gratings(folder: Path, groups: int, count: int) -> Path:
-    """Pictures of stripes: group i % groups has a direction, the rest is another for each picture."""
+    """Stripes: group i % groups has a direction, all else is another for each picture."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:40, 0:40]
     for i in range(count):
