@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hotstart.pretext.attention import coloured
-from hotstart.pretext.context.dino import DINO
+from hotstart.pretext.context.dino import DINO, centre_decay_for
 from hotstart.pretext.task import Progress, Step
 from hotstart.training.loop import Material
 from tests.conformance.material import draws, first_batch, make_task, material_from
@@ -26,7 +26,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 @pytest.fixture
 def task(material: Material) -> DINO:
-    own = {"dino": SETTINGS}
+    own = {"dino": {**SETTINGS, "centre_decay": 0.7}}
     made = make_task("dino", material, ROWS, task_settings=own, encoder="vit_narrow_depth4")
     assert isinstance(made, DINO)
     return made
@@ -73,11 +73,17 @@ def test_the_centre_follows_the_teachers_mean(task: DINO, material: Material) ->
         said = task.teacher_prototypes(task.teacher(torch.cat(views["global"].unbind(1))))
         mean = said.mean(0)
         expected = mean if expected is None else expected
-        decay = task.settings.centre_decay
+        decay = task.centre_decay
         expected = decay * expected + (1 - decay) * mean
         result = task(views, HALF, "task")
         task.after_step(Step(result.loss, carry=result.carry), HALF)
         torch.testing.assert_close(task.centre, expected)
+
+
+def test_the_centre_moves_as_much_faster_than_the_teacher_as_in_the_paper() -> None:
+    given = [0.9, 0.96, 0.98, 0.996, 0.999, 1.0]
+    expected = [0.0, 0.0, 0.5, 0.9, 0.9, 0.9]
+    assert [centre_decay_for(decay) for decay in given] == pytest.approx(expected)
 
 
 def test_only_the_student_learns_and_the_teacher_follows_it(task: DINO, material: Material) -> None:

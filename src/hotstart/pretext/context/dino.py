@@ -29,6 +29,8 @@ from hotstart.pretext.two_views import at_least_float, positive_first
 
 SLOWEST = 0.996
 """The paper's decay of the teacher."""
+CENTRE_SLOWEST = 0.9
+"""The paper's decay of the centre, which so forgets 25 times as fast."""
 
 
 class DINOSettings(MultiCropSettings):
@@ -42,8 +44,9 @@ class DINOSettings(MultiCropSettings):
     """At the start, and from `teacher_warmup` on; lower than the student's, which sharpens."""
     teacher_warmup: float = Field(default=0.3, ge=0, le=1)
     """Share of the run in which the teacher's temperature rises."""
-    centre_decay: float = Field(default=0.9, ge=0, le=1)
-    """Memory of the teacher's centre, step by step."""
+    centre_decay: float | None = Field(default=None, ge=0, le=1)
+    """Memory of the teacher's centre, step by step. None: it forgets 25 times as fast as the
+    teacher does at the start, as in the paper (0.9); 0, the last batch alone, in a short run."""
     ema_decay: float | None = Field(default=None, ge=0, le=1)
     """At the start; it grows to 1. None: as for `byol`, at most the paper's 0.996."""
     hidden: int = Field(default=512, ge=1)
@@ -59,13 +62,12 @@ class DINO(MultiCropTask):
     so one for all pictures, or all of them alike, would do: that the teacher's mean output, the
     centre, is taken off keeps one from ruling, and its low temperature, sharpening, keeps them from
     being alike. `projection_std` tells how far the teacher's distributions lie apart. Deviations:
-    the centre begins as the first batch's mean, not
-    as 0, for a short run's teacher would have followed one prototype before its centre had;
+    the centre begins as the first batch's mean, not as 0, and moves as much faster than the teacher
+    as in the paper however short the run, or the pictures would drift to one prototype ahead of it;
     BatchNorm in the projector (in the authors' code an option), for a fresh ViT makes nearly one
     point of all pictures, and short runs would end before it told them apart; narrower heads,
-    fewer and smaller crops, one distribution of large views in place of two that
-    differ in blur and solarisation, constant weight decay, no clipping of gradients, schedules as
-    shares of the run.
+    fewer and smaller crops, one distribution of large views in place of two that differ in blur and
+    solarisation, constant weight decay, no clipping of gradients, schedules as shares of the run.
     """
 
     name: ClassVar[str] = "dino"
@@ -91,6 +93,8 @@ class DINO(MultiCropTask):
         self.frozen_steps = frozen_steps(info)
         asked = settings.ema_decay
         self.ema_decay = decay_for(info.total_steps, SLOWEST) if asked is None else asked
+        asked = settings.centre_decay
+        self.centre_decay = centre_decay_for(self.ema_decay) if asked is None else asked
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of student and teacher on different crops; ln K for equal shares."""
@@ -120,7 +124,7 @@ class DINO(MultiCropTask):
         self.teacher_prototypes.update(self.prototypes, decay)
         mean = step.carry["teacher_mean"].to(self.centre)
         start = torch.where(self.centred, self.centre, mean)
-        self.centre.copy_(start.lerp(mean, 1 - self.settings.centre_decay))
+        self.centre.copy_(start.lerp(mean, 1 - self.centre_decay))
         self.centred.fill_(True)
 
     @torch.no_grad()
@@ -137,3 +141,13 @@ class DINO(MultiCropTask):
         start, end = self.settings.teacher_temperature
         done = progress.fraction / max(self.settings.teacher_warmup, 1e-9)
         return start + (end - start) * min(done, 1.0)
+
+
+def centre_decay_for(ema_decay: float) -> float:
+    """The centre's decay beside a teacher's: as many times as fast as the paper's, 0 .. 0.9.
+
+    A centre that is no faster than the teacher trails behind its drift: all pictures move towards
+    one prototype, and the loss falls for it.
+    """
+    faster = (1 - CENTRE_SLOWEST) / (1 - SLOWEST)
+    return min(max(1 - faster * (1 - ema_decay), 0.0), CENTRE_SLOWEST)
