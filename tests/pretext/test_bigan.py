@@ -133,7 +133,6 @@ def test_reconstruction_and_collapse_show_in_the_metrics() -> None:
     assert {"diversity", "reconstruction_psnr_db"} < set(metrics)
 
 
-@pytest.mark.xfail(reason="distance falls to 0.73, not half")
 @pytest.mark.slow
 def test_it_learns_to_make_what_it_sees_and_to_find_it_again() -> None:
     task = made_task(width=16, noise=16)
