@@ -31,16 +31,20 @@ def train(
     own: dict[str, Any] | None = None,
     break_it: Callable[[Any], None] | None = None,
     steps: int = 50,
+    encoder: str | None = None,
 ) -> list[dict[str, Any]]:
     """A short run at a rate that moves it, and all that it logged.
 
-    own: the task's settings. break_it: changes the task before it trains.
+    own: the task's settings. break_it: changes the task before it trains. encoder: None for the
+    task's default.
     """
     small = make_loop(name, material, None, steps)
-    settings = settings_for(name, small.plan.batch_size, task_settings={name: own or {}})
+    changes: dict[str, Any] = {} if encoder is None else {"encoder": encoder}
+    rows = small.plan.batch_size
+    settings = settings_for(name, rows, task_settings={name: own or {}}, **changes)
     task: PretextTask = build_task(settings, material, steps)
-    changes = {"learning_rate": RATE * REFERENCE_BATCH / small.plan.batch_size}
-    task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
+    rate = {"learning_rate": RATE * REFERENCE_BATCH / rows}
+    task.optimiser = task.optimiser.model_copy(update=rate)  # type: ignore[misc]
     if break_it is not None:
         break_it(task)
     folder.mkdir()

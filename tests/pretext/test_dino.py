@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from hotstart.pretext.context.dino import DINO, centre_decay_for
 from hotstart.pretext.task import Progress, Step
 from hotstart.training.loop import Material
 from tests.conformance.material import draws, first_batch, make_task, material_from
+from tests.pretext.collapse import diagnoses, last_step, train
 from tests.pretext.pictures import patches
 
 ROWS = 8
@@ -84,6 +87,35 @@ def test_the_centre_moves_as_much_faster_than_the_teacher_as_in_the_paper() -> N
     given = [0.9, 0.96, 0.98, 0.996, 0.999, 1.0]
     expected = [0.0, 0.0, 0.5, 0.9, 0.9, 0.9]
     assert [centre_decay_for(decay) for decay in given] == pytest.approx(expected)
+
+
+def hold_the_centre(task: DINO) -> None:
+    """At 0, whatever the teacher says."""
+    task.centred.fill_(True)
+    task.centre_decay = 1.0
+
+
+@pytest.mark.slow
+def test_pictures_become_one_where_the_centre_stays_and_not_by_default(
+    material: Material, tmp_path: Path
+) -> None:
+    runs = [
+        train(
+            "dino",
+            material,
+            tmp_path / name,
+            {"local_crops": 0, "prototypes": 64},
+            break_it,
+            encoder="vit_narrow_depth4",
+        )
+        for name, break_it in (("held", hold_the_centre), ("default", None))
+    ]
+    held, default = (last_step(events) for events in runs)
+    assert any("have collapsed" in sentence for sentence in diagnoses(runs[0]))
+    assert not diagnoses(runs[1])
+    # The loss alone would call the broken one better.
+    assert held["loss"] < default["loss"]
+    assert held["metrics"]["projection_std"] < 0.05 < default["metrics"]["projection_std"]
 
 
 def test_only_the_student_learns_and_the_teacher_follows_it(task: DINO, material: Material) -> None:
