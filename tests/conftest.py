@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 
@@ -29,6 +30,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test reads or fills the user's cache."""
     root = Path(os.environ.get("PYTEST_HOTSTART_CACHE", tmp_path_factory.getbasetemp()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def same_weights() -> None:
+    """Every test starts from the same weights, alone or among others."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

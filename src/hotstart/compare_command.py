@@ -19,7 +19,6 @@ from hotstart.arguments import (
 )
 from hotstart.options import (
     Accelerator,
-    Encoder,
     Group,
     Json,
     Label,
@@ -38,7 +37,10 @@ def compare(
         list[str] | None, typer.Option(help="classify=DIR, or classify: own labels. Repeatable.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="How many, or which (0,2,5); 3.")] = None,
-    encoder: Encoder = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="A timm name or one of ours; several: each task takes what it can."),
+    ] = None,
     size: Size = None,
     stem: StemOption = StemChoice.AUTO,
     protocol: Annotated[str | None, typer.Option(help="Of knn,linear,finetune.")] = None,

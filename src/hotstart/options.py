@@ -21,7 +21,8 @@ class SplitChoice(StrEnum):
 
 
 Encoder = Annotated[
-    str | None, typer.Option(help="resnet10_narrow, vit_tiny_depth6, or any timm CNN or ViT.")
+    str | None,
+    typer.Option(help="resnet10_narrow, vit_tiny_depth6, vit_narrow_depth4, any timm CNN or ViT."),
 ]
 Size = Annotated[int | None, typer.Option(help="Picture side in pixels; follows the data.")]
 StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hotstart.league.records import Record
 from hotstart.league.variants import full_name
+from hotstart.report.words import trivial_name
 
 LINES_WITHOUT_TERMINAL = 20
 
@@ -104,9 +105,8 @@ def end_text(event: dict[str, Any]) -> str:
 
 
 def _beside(value: float, event: dict[str, Any]) -> str:
-    decibels = event["metric"].endswith("_db")
-    shown, name = ("{:.2f} dB", "trivial answer") if decibels else ("{:.3f}", "chance")
-    trivial = event.get("trivial")
+    shown = "{:.2f} dB" if event["metric"].endswith("_db") else "{:.3f}"
+    trivial, name = event.get("trivial"), trivial_name(event["metric"])
     return shown.format(value) + ("" if trivial is None else f" ({name} {shown.format(trivial)})")
 
 

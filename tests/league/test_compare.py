@@ -175,6 +175,21 @@ def test_stopped_anywhere_it_goes_on_and_gives_the_same_table(
     assert table(found) == table(whole)
 
 
+def test_each_task_trains_the_first_encoder_that_it_can(class_folder: Path, tmp_path: Path) -> None:
+    given = {"tasks": ["rotation", "masked_autoencoder"], "seeds": [0]}
+    encoder = "resnet10_narrow,vit_narrow_depth4"
+    found = league(class_folder, tmp_path / "two", Pretence(), **given, encoder=encoder)
+    assert found.problems == {}
+    assert {(r.task, r.encoder) for r in found.records if r.downstream == "classify"} == {
+        *((task, "resnet10_narrow") for task in ("random", "rotation", "supervised")),
+        *((task, "vit_narrow_depth4") for task in ("random", "masked_autoencoder", "supervised")),
+    }
+    one = league(class_folder, tmp_path / "one", Pretence(), **given, encoder="resnet10_narrow")
+    assert "trains a vit" in one.problems["masked_autoencoder"]
+    with pytest.raises(UsageError, match="vit_narow_depth4"):
+        league(class_folder, tmp_path / "none", Pretence(), **given, encoder="vit_narow_depth4")
+
+
 def test_a_cell_that_fails_is_told_and_the_others_go_on(
     class_folder: Path, whole: Comparison, tmp_path: Path
 ) -> None:
@@ -226,6 +241,28 @@ def test_minutes_are_measured_once_for_each_task(class_folder: Path, tmp_path: P
     assert second.ran == [], "written down and used again"
     assert measured.steps["rotation"] == 48
     assert measured.steps["random"] == 20, "nothing is learnt, nothing is timed"
+
+
+def test_a_run_timed_before_is_not_timed_again(class_folder: Path, tmp_path: Path) -> None:
+    """Its records would not count: another timing comes to another number of steps."""
+    asked = {**ASKED, "data": str(class_folder), "seeds": [0], "tasks": ["rotation"]}
+    old = run_league(check({**asked, "steps": 3}), tmp_path / "old", executor=Pretence())
+    lines = [json.loads(line) for line in (old.folder / "results.jsonl").read_text().splitlines()]
+
+    def known(seconds: float) -> list[Path]:
+        for line in lines:
+            line["budget"]["seconds"] = seconds
+        file = tmp_path / f"{seconds}.jsonl"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return [file]
+
+    minute = check({**asked, "steps": None, "minutes": 1.0})
+    again, other = Pretence(), Pretence()
+    found = run_league(minute, tmp_path / "again", known=known(100), executor=again)
+    assert again.ran == []
+    assert found.steps["rotation"] == 3
+    run_league(minute, tmp_path / "other", known=known(121), calibrate_only=True, executor=other)
+    assert set(other.ran) == {"rotation-calibration", "supervised-calibration"}
 
 
 @pytest.mark.parametrize(

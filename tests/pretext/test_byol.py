@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from lightly.utils.scheduler import cosine_schedule
-from PIL import Image
 from torch import Tensor, nn
 
 from hotstart.encoders import decay_for, ema_schedule
 from hotstart.pretext.context.byol import BYOL, SLOWEST
 from hotstart.pretext.task import Progress
 from hotstart.pretext.two_views import positive_first
-from hotstart.training.log import Log
-from hotstart.training.loop import Loop, Material
-from hotstart.training.optimisers import REFERENCE_BATCH
+from hotstart.training.loop import Material
 from tests.conformance.material import (
     carried,
     draws,
     first_batch,
-    make_loop,
     make_task,
     material_from,
     play,
 )
+from tests.pretext.collapse import diagnoses, different_pictures, last_step, train
 
 ROWS = 8
 
@@ -117,50 +112,21 @@ def test_one_point_for_all_pictures_is_worth_no_more_than_chance(residue: float)
     assert positive_first(p1, p2, (t1, t2)).item() < 0.02
 
 
-@pytest.fixture
-def different(tmp_path: Path) -> Material:
-    """160 pictures of a few random patches of colour, no two of them alike."""
-    folder = tmp_path / "different"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(160):
-        patches = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        patches.resize((40, 40), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.png")
-    return material_from(folder)
-
-
-def train(material: Material, folder: Path, *, predictor: bool) -> list[dict[str, Any]]:
-    """A short run at a rate that moves it, and all that it logged."""
-    small = make_loop("byol", material, None, 50)
-    task = small.task
-    assert isinstance(task, BYOL)
-    changes = {"learning_rate": 4e-3 * REFERENCE_BATCH / small.plan.batch_size}
-    task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
-    if not predictor:
-        task.predictor = nn.Sequential()
-        task.ema_decay = 0.0
-    folder.mkdir()
-    log = Log(folder)
-    list(Loop(task, material, small.plan, small.fabric, log).run())
-    log.close()
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+def without_predictor(task: BYOL) -> None:
+    task.predictor = nn.Sequential()
+    task.ema_decay = 0.0
 
 
 @pytest.mark.slow
-def test_it_collapses_without_predictor_and_says_so_and_not_by_default(
-    different: Material, tmp_path: Path
-) -> None:
+def test_it_collapses_without_predictor_and_says_so_and_not_by_default(tmp_path: Path) -> None:
     """Without the predictor one point is the answer, behind an encoder whose features differ."""
-    broken = train(different, tmp_path / "broken", predictor=False)
-    whole = train(different, tmp_path / "whole", predictor=True)
-    sentences = [event["message"] for event in broken if event["kind"] == "diagnosis"]
-    assert sentences
-    assert all("projections have collapsed" in sentence for sentence in sentences)
-    assert not [event for event in whole if event["kind"] == "diagnosis"]
-    last = [
-        [event for event in events if event["kind"] == "step"][-1] for events in (broken, whole)
-    ]
+    different = different_pictures(tmp_path / "different")
+    broken = train("byol", different, tmp_path / "broken", break_it=without_predictor)
+    whole = train("byol", different, tmp_path / "whole")
+    assert diagnoses(broken)
+    assert all("projections have collapsed" in sentence for sentence in diagnoses(broken))
+    assert not diagnoses(whole)
+    last = [last_step(events) for events in (broken, whole)]
     # The loss alone would call the broken one better.
     assert last[0]["loss"] < 0.1 < last[1]["loss"]
     assert last[0]["metrics"]["projection_std"] < 0.05

@@ -112,6 +112,15 @@ def test_colours_are_counted_before_training_in_the_pretraining_set_alone(
     assert torch.equal(other.weights, torch.ones(313))
 
 
+def test_what_the_weights_of_the_loss_enlarge_is_taken_off_again_for_the_error() -> None:
+    """The network that minimises the weighted loss names w p, up to a factor; p is meant."""
+    task = make()
+    task.weights.copy_(torch.linspace(0.1, 8, len(task.weights)))
+    likely = torch.rand(2, len(task.bins), 3, 3).softmax(1)
+    said = (likely * task.weights[:, None, None]).log() + 0.7
+    torch.testing.assert_close(task._as_frequent(said).softmax(1), likely)
+
+
 def test_score_stands_beside_grey_and_mean_chroma(monkeypatch: pytest.MonkeyPatch) -> None:
     task = make().eval()
     batches = [batch_of(noise(4, seed=i)) for i in range(2)]
@@ -159,7 +168,7 @@ def test_panels_show_the_answer_only_when_asked() -> None:
     (asked,) = task.panels(batch_of(noise(8)), draws(8), answers=False)
     (shown,) = task.panels(batch_of(noise(8)), draws(8))
     assert list(asked.columns) == ["grey", "truth"]
-    assert list(shown.columns) == ["grey", "mean colour", "network", "truth"]
+    assert list(shown.columns) == ["grey", "mean colour", "network", "by frequency", "truth"]
     assert all(float(text) > 0 for row in shown.texts for text in row[:3])
     assert all((np.ptp(row[0], axis=2) == 0).all() for row in shown.pictures)
 

@@ -164,7 +164,7 @@ def test_every_task_can_be_combined(name: str, material: Material) -> None:
 def test_who_plays_before_and_what_each_is_told_after(material: Material) -> None:
     cls = compose({"rotation": task_class("rotation"), "a.b:Maker": Maker})
     assert cls.batch_size == 7
-    assert cls.optimiser == Maker.optimiser
+    assert cls.optimiser.momentum == 0.5
     assert set(cls.needs) == {"image", "index"}
     alone = make_task("rotation", material, ROWS)
     task = cls(alone.encoder, cls.Settings(), alone.info).train()

@@ -38,10 +38,15 @@ def test_settings_are_those_of_each_by_its_name(material: Material) -> None:
         build("rotation+simclr", material, simclr={"tau": 1})
 
 
-def test_defaults_are_the_smallest_batch_and_the_lowest_rate() -> None:
+def test_defaults_are_the_smallest_batch_and_a_rate_between_those_of_each() -> None:
     cls = task_class("rotation+inpainting+simclr")
     assert cls.batch_size == 64
-    assert cls.optimiser == task_class("simclr").optimiser
+    alone = [task_class(name) for name in ("rotation", "inpainting", "simclr")]
+    moves = [one.optimiser.learning_rate * one.batch_size for one in alone]
+    here = cls.optimiser.learning_rate * cls.batch_size
+    assert min(moves) < here < max(moves)
+    assert here**3 == pytest.approx(moves[0] * moves[1] * moves[2], rel=0.02)
+    assert cls.optimiser.weight_decay == task_class("simclr").optimiser.weight_decay
     assert cls is task_class("rotation+inpainting+simclr")
 
 

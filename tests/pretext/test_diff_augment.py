@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hotstart.data.draws import Draws
-from hotstart.pretext.diff_augment import diff_augment, draw_augment
+from hotstart.pretext.diff_augment import POLICY, diff_augment, draw_augment
 
 SIDE = 16
 
@@ -58,3 +58,20 @@ def test_draws_at_the_edge_of_their_range_stay_inside() -> None:
     last = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
     for draws in (torch.zeros(2, 7), torch.full((2, 7), float(last)), torch.ones(2, 7)):
         assert torch.isfinite(diff_augment(pictures, draws)).all()
+
+
+def test_a_policy_does_its_own_operation_alone() -> None:
+    pictures = torch.rand(4, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    draws = draw_augment(Draws(0, 0, total=4))
+    assert torch.equal(diff_augment(pictures, draws, ()), pictures - 0.5 + 0.5)
+    colour = diff_augment(pictures, draws, POLICY[:1])
+    assert ((colour - pictures).abs().amax(1) > 1e-6).float().mean() > 0.9
+    cut = diff_augment(pictures, draws, POLICY[2:])
+    assert ((cut - pictures).abs().amax(1) < 1e-6).float().mean() > 0.7
+    shifted = diff_augment(pictures, draws, POLICY[1:2])
+    for before, after in zip(pictures, shifted, strict=True):
+        assert torch.isin(after[after != 0.5].round(decimals=4), before.round(decimals=4)).all()
+    together = diff_augment(colour, draws, POLICY[1:2])
+    torch.testing.assert_close(
+        diff_augment(together, draws, POLICY[2:]), diff_augment(pictures, draws)
+    )

@@ -73,7 +73,7 @@ def test_noise_is_uniform_and_augmentations_of_real_and_made_are_independent() -
 
 
 def test_without_augmentation_none_is_drawn_or_done() -> None:
-    task = make("gan", augment=False)
+    task = make("gan", augment=())
     views = task.views(noise_pictures(4), draws(4))
     assert set(views) == {"image", "noise"}
     assert torch.equal(task.augmented(views["image"], views, "real"), views["image"])

@@ -13,22 +13,7 @@ from torch.nn.functional import normalize
 
 from hotstart.pretext.losses import negative_cosine, nt_xent, queue_nce, regression_loss
 from hotstart.pretext.two_views import positive_first
-
-
-def naive_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> Any:
-    """Chen 2020 (arXiv:2002.05709), eq. 1 and algorithm 1, one pair at a time."""
-    z: list[Tensor] = [*z1, *z2]
-    count = len(z1)
-    total = torch.zeros(())
-
-    def similarity(i: int, j: int) -> Any:
-        return torch.dot(z[i], z[j]) / (z[i].norm() * z[j].norm())
-
-    for i in range(2 * count):
-        j = (i + count) % (2 * count)
-        others = [torch.exp(similarity(i, k) / temperature) for k in range(2 * count) if k != i]
-        total = total - torch.log(torch.exp(similarity(i, j) / temperature) / sum(others))
-    return total / (2 * count)
+from tests.pretext.naive import naive_nt_xent
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0])

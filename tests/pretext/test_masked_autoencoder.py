@@ -193,7 +193,7 @@ def test_a_vit_is_taken_where_none_is_asked_for_and_a_cnn_refused_before_anythin
 ) -> None:
     values: dict[str, Any] = {"data": str(class_folder), "task": "masked_autoencoder"}
     values |= {"steps": 2, "task_settings": {}}
-    assert settle(values, open_dataset(str(class_folder), size=SIZE)).encoder == "vit_tiny_depth6"
+    assert settle(values, open_dataset(str(class_folder), size=SIZE)).encoder == "vit_narrow_depth4"
     out = tmp_path / "run"
     with pytest.raises(UsageError, match=r"trains a vit, got --encoder 'resnet18', a cnn"):
         api.pretrain(str(class_folder), task="masked_autoencoder", encoder="resnet18", out=out)

@@ -43,12 +43,17 @@ def make(encoder: str = "resnet10_narrow", size: int = SIZE, **own: Any) -> Sali
 
 
 def discs(rows: int, seed: int, size: int = SIZE) -> tuple[Batch, Tensor]:
-    """A disc of one colour on a noisy ground of another; and where it is."""
+    """A disc of one colour on a noisy ground of another; and where it is.
+
+    Anywhere that does not touch the rim, where the programme sees background, and of several sizes:
+    were all in the middle, a box there would be as good an answer as the mask.
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
     pictures, masks = [], []
     for _ in range(rows):
-        centre, radius = rng.uniform(0.35, 0.65, 2) * size, rng.uniform(0.15, 0.25) * size
+        radius = rng.uniform(0.12, 0.3) * size
+        centre = rng.uniform(radius + 2.5, size - radius - 2.5, 2)
         mask = np.hypot(x - centre[0], y - centre[1]) < radius
         colours = rng.permuted([[200, 60, 60], [60, 150, 90], [70, 80, 190]], axis=0)[:2]
         picture = np.where(mask[..., None], colours[0], colours[1])
@@ -222,7 +227,6 @@ def test_other_encoders_and_sizes(encoder: str, size: int) -> None:
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in task.encoder.parameters())
 
 
-@pytest.mark.xfail(reason="too short to learn: IoU 0.51, the box 0.49")
 @pytest.mark.slow
 def test_it_learns_to_find_discs() -> None:
     task = make()
@@ -230,8 +234,8 @@ def test_it_learns_to_find_discs() -> None:
     def views(step: int) -> dict[str, Tensor]:
         return task.views(discs(16, step)[0], draws(16, step))
 
-    fit(task, views, 80, rate=2e-3)
-    task.eval()
-    score = task.score([discs(32, 1000)[0]], draws(1))
+    fit(task, views, 200, rate=4e-3)
+    score = task.eval().score([discs(64, 1000)[0]], draws(1))
     assert score.trivial is not None
-    assert score.value > score.trivial + 0.1
+    assert score.trivial < 0.45  # Or a box would be a good answer.
+    assert score.value > score.trivial + 0.15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hotstart.augment import crop
 from hotstart.config import parse
 from hotstart.data.draws import Draws
 from hotstart.encoders import build_encoder, resolve_spec
-from hotstart.pretext.context.geometric_transform import GeometricTransform
+from hotstart.pretext.context.geometric_transform import GeometricTransform, PairHead
 from hotstart.pretext.context.geometry import (
     corners,
     homography,
@@ -26,7 +27,7 @@ from hotstart.pretext.context.geometry import (
 from hotstart.pretext.context.jigsaw import Jigsaw
 from hotstart.pretext.context.relative_position import RelativePosition, without_fringes
 from hotstart.pretext.task import Info, PretextTask
-from hotstart.pretext.tiles import montage, tiles_of
+from hotstart.pretext.tiles import EDGE_PX, montage, tiles_of
 from tests.conformance.material import play
 from tests.pretext.pictures import SIZE, batch_of, draws, noise
 
@@ -47,14 +48,18 @@ def make(cls: type[PretextTask], **own: Any) -> Any:
         return cls(encoder, settings, Info(100, SIZE, 8, 100))
 
 
+def inside(arrays: list[Any], side: int) -> Tensor:
+    """Whole pictures at the side that is cut, without their repeated edge."""
+    box = torch.tensor([[0, 0, SIZE, SIZE]]).expand(len(arrays), 4)
+    wide = crop(batch_of(arrays)["image"], box, side + 2 * EDGE_PX)
+    return wide[:, :, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
+
+
 def test_jigsaws_label_is_the_order_in_which_the_tiles_stand() -> None:
     """Without guards the tiles, put back by the label, are the picture."""
     task = make(Jigsaw, gap=0.0, jitter=0.0, permutations=20)
     views = task.views(batch_of(noise(8)), draws(8))
-    side = task.grid.side_px
-    pictures = batch_of(noise(8))["image"]
-    box = torch.tensor([[0, 0, SIZE, SIZE]]).expand(8, 4)
-    whole = crop(pictures, box, side)
+    whole = inside(noise(8), task.grid.side_px)
     for shuffled, label, picture in zip(
         tiles_of(views["image"]), views["pseudo_label"], tiles_of(whole), strict=True
     ):
@@ -95,8 +100,7 @@ def test_relative_position_pairs_the_middle_with_each_neighbour_in_its_place() -
     task = make(RelativePosition, gap=0.0, jitter=0.0)
     arrays = noise(3)
     views = task.views(batch_of(arrays), draws(3))
-    side = task.grid.side_px
-    whole = tiles_of(crop(batch_of(arrays)["image"], torch.tensor([[0, 0, 32, 32]] * 3), side))
+    whole = tiles_of(inside(arrays, task.grid.side_px))
     assert torch.equal(views["centre"], whole[:, 4])
     around = [0, 1, 2, 3, 5, 6, 7, 8]
     for row in range(3):
@@ -174,17 +178,29 @@ def naive_pair_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[
         rows.append((torch.stack(alike), before.reshape(-1), after.reshape(-1)))
     assert len(rows[0][1]) == channels * side**2
     stacked = [torch.stack(column) for column in zip(*rows, strict=True)]
+    assert isinstance(task.head, PairHead)
     fed = torch.cat([task.head.norm(stacked[0]), *stacked[1:]], 1)
     return list(task.head.perceptron(fed))
 
 
-def test_geometric_loss_is_that_of_the_paper() -> None:
+def naive_head(task: GeometricTransform, views: dict[str, Tensor]) -> list[Tensor]:
+    """The paper's: h of one beside h of the other."""
+    h = [task.encoder(views[name]) for name in ("before", "after")]
+    return [task.head(torch.cat(pair)[None])[0] for pair in zip(*h, strict=True)]
+
+
+@pytest.mark.parametrize(("reads", "naive"), [("maps", naive_pair_head), ("features", naive_head)])
+def test_geometric_loss_is_that_of_the_paper(
+    reads: str, naive: Callable[[GeometricTransform, dict[str, Tensor]], list[Tensor]]
+) -> None:
     """Zhang 2019, eq. 4, on standardised entries: value and gradient."""
-    task = make(GeometricTransform).eval()  # So that two passes see the same BatchNorm.
+    task = make(
+        GeometricTransform, reads=reads
+    ).eval()  # So that two passes see the same BatchNorm.
     views = task.views(batch_of(noise(4)), draws(4))
     loss = play(task, views, "task").loss
     reference = torch.zeros(())
-    for said, truth in zip(naive_pair_head(task, views), views["pseudo_label"], strict=True):
+    for said, truth in zip(naive(task, views), views["pseudo_label"], strict=True):
         for k in range(8):
             reference = reference + 0.5 * (said[k] - truth[k]) ** 2 / (4 * 8)
     torch.testing.assert_close(loss, reference)

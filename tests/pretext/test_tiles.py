@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hotstart.augment import ViewSettings
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.pretext.context.permutations import (
     distant_permutations,
@@ -15,7 +16,7 @@ from hotstart.pretext.context.permutations import (
     hamming_distances,
 )
 from hotstart.pretext.tiles import Grid, montage, standardised, tiles_of
-from tests.pretext.pictures import draws
+from tests.pretext.pictures import batch_of, draws
 
 
 def test_tiles_are_pieces_of_the_picture_with_gaps_between_them() -> None:
@@ -36,6 +37,20 @@ def test_tiles_are_pieces_of_the_picture_with_gaps_between_them() -> None:
     assert (shake[:, 0] != shake[:, 1]).any(), "each tile by itself"
     right, left = corner[:, 1, 1], corner[:, 0, 1] + 8
     assert (right - left).min() >= 3 - 2
+
+
+def test_no_tile_tells_by_its_rim_that_it_lies_at_the_edge() -> None:
+    """An even slope is an even slope in every tile: no pixel at the edge of a view is repeated."""
+    grid = Grid(tile_px=16, gap_px=3, jitter_px=0)
+    slope = np.broadcast_to((np.arange(24, dtype=np.uint8) * 10)[:, None, None], (24, 24, 3))
+    whole = ViewSettings(
+        crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0, jitter=0.0, grey=0.0, blur=0.0
+    )
+    view = grid.view(batch_of([slope.copy()])["image"], whole, draws(1))
+    steps = grid.cut(view, draws(1)).diff(dim=-2)
+    torch.testing.assert_close(
+        steps, torch.full_like(steps, float(steps.mean())), atol=1e-4, rtol=0
+    )
 
 
 def test_without_gap_and_jitter_tiles_fill_the_square() -> None:

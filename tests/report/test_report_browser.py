@@ -205,7 +205,7 @@ def test_hostile_names_do_nothing(tmp_path: Path) -> None:
     told = answer(page, tmp_path, script)
     assert "<script>alert(1)" in told["peek"]
     assert told["images"] == 0
-    assert told["scripts"] == 5, "the page's four, and the one that asks"
+    assert told["scripts"] == 7, "the page's six, and the one that asks"
 
 
 def test_what_is_folded_is_printed_too(league: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Encoders (timm, torchvision), heads, decoders, the EMA teacher."""
+"""Encoders of pictures and clips (timm, torchvision), heads, decoders, the EMA teacher."""
 
 from hotstart.encoders.build import (
     build_encoder,
@@ -18,6 +18,7 @@ from hotstart.encoders.heads import (
     mlp,
 )
 from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
+from hotstart.encoders.video import FrameEncoder, VideoEncoder, clip_map_shape
 
 __all__ = [
     "ChannelWiseLinear",
@@ -26,10 +27,13 @@ __all__ = [
     "ConvGenerator",
     "Encoder",
     "EncoderSpec",
+    "FrameEncoder",
     "JointDiscriminator",
     "PyramidDecoder",
     "Teacher",
+    "VideoEncoder",
     "build_encoder",
+    "clip_map_shape",
     "decay_for",
     "ema_schedule",
     "encoder_kind",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import timm
 import torch
@@ -13,28 +12,50 @@ from safetensors.torch import save_file
 
 from hotstart.config import Stem, nearest
 from hotstart.encoders.cnn import CnnEncoder, create_cnn, has_small_stem
-from hotstart.encoders.encoder import Encoder, EncoderSpec
+from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
 from hotstart.encoders.fixed import FIXED
+from hotstart.encoders.video import FRAMES, FrameEncoder, VideoEncoder, check_reads_frames
+from hotstart.encoders.video_cnn import VideoCnnEncoder
+from hotstart.encoders.video_vit import TUBE_VITS, MvitEncoder, TubeVitEncoder
 from hotstart.encoders.vit import VitEncoder
 from hotstart.errors import DataError, UsageError
 
-OWN: dict[str, Literal["cnn", "vit", "fixed"]] = {
+TORCHVISION: dict[str, type[VideoEncoder]] = {
+    "r3d_18": VideoCnnEncoder,
+    "r2plus1d_18": VideoCnnEncoder,
+    "s3d": VideoCnnEncoder,
+    "mvit_v2_s": MvitEncoder,
+}
+OWN_VIDEO: dict[str, type[VideoEncoder]] = {
+    "r3d10_narrow": VideoCnnEncoder,
+    **dict.fromkeys(TUBE_VITS, TubeVitEncoder),
+}
+OWN: dict[str, Kind] = {
     "resnet10_narrow": "cnn",
     "vit_tiny_depth6": "vit",
     "vit_narrow_depth4": "vit",
+    **dict.fromkeys(OWN_VIDEO, "video"),
     **dict.fromkeys(FIXED, "fixed"),
 }
 SMALL_STEM_UP_TO_PX = 64
 
 
-def encoder_kind(name: str) -> Literal["cnn", "vit", "fixed"]:
-    """`cnn`, `vit` or `fixed`; an unknown name is an error that lists the nearest ones."""
+def encoder_kind(name: str) -> Kind:
+    """`cnn`, `vit`, `video` or `fixed`; an unknown name is an error that lists the nearest ones."""
     if name in OWN:
         return OWN[name]
-    known = timm.list_models()
-    if name.split(".")[0] not in known:
+    if name in TORCHVISION:
+        return "video"
+    if name.startswith(FRAMES):
+        inner = name.removeprefix(FRAMES)
+        check_reads_frames(inner, encoder_kind(inner))
+        return "video"
+    timms = timm.list_models()
+    if name.split(".")[0] not in timms:
+        known = [*OWN, *TORCHVISION, *timms]
         raise UsageError(
-            f"--encoder {name!r} is neither Hotstart's ({', '.join(OWN)}) nor timm's; "
+            f"--encoder {name!r} is neither Hotstart's ({', '.join(OWN)}, {FRAMES}NAME) nor "
+            f"torchvision's ({', '.join(TORCHVISION)}) nor timm's; "
             f"{nearest(name, known).split('; valid')[0].removeprefix('valid: ')[:300]}"
         )
     return "vit" if timm.models.model_entrypoint(name).__module__.endswith("transformer") else "cnn"
@@ -42,25 +63,37 @@ def encoder_kind(name: str) -> Literal["cnn", "vit", "fixed"]:
 
 def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
     """Settle the stem: `auto` is `small` up to 64 px where the network has one, else `timm`."""
+    if name.startswith(FRAMES):
+        inner = resolve_spec(name.removeprefix(FRAMES), size, stem)
+        return inner.model_copy(update={"name": name})
     if stem != "auto":
         return EncoderSpec(name=name, size=size, stem=stem)
     small = EncoderSpec(name=name, size=size, stem="small")
     timms = EncoderSpec(name=name, size=size, stem="timm")
-    if size > SMALL_STEM_UP_TO_PX or name in FIXED:
+    if size > SMALL_STEM_UP_TO_PX or name in FIXED or name in TORCHVISION:
         return timms
-    if encoder_kind(name) == "vit":
+    if name in OWN_VIDEO or encoder_kind(name) == "vit":
         return small
     with torch.device("meta"):
         return small if has_small_stem(create_cnn(timms)) else timms
 
 
 def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
-    """A freshly initialised encoder: the same weights for the same `spec` and `seed`."""
+    """A freshly initialised encoder: the same weights for the same `spec` and `seed`.
+
+    `frames:NAME` has the weights that NAME has.
+    """
+    kind = encoder_kind(spec.name)
+    if spec.name.startswith(FRAMES):
+        inner = spec.model_copy(update={"name": spec.name.removeprefix(FRAMES)})
+        return FrameEncoder(build_encoder(inner, seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if spec.name in FIXED:
+        if kind == "fixed":
             return FIXED[spec.name](spec)
-        if encoder_kind(spec.name) == "vit":
+        if kind == "video":
+            return {**OWN_VIDEO, **TORCHVISION}[spec.name](spec)
+        if kind == "vit":
             return VitEncoder(spec)
         # Convolutions on a CPU are a fifth faster with channels last, and no slower on a GPU.
         return CnnEncoder(spec).to(memory_format=torch.channels_last)
@@ -68,7 +101,9 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
 
 def save_encoder(encoder: Encoder, path: Path) -> None:
     """Write the weights and, in the header, the spec; the file appears whole or not at all."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    state = {
+        name: tensor.cpu().contiguous() for name, tensor in _filed(encoder).state_dict().items()
+    }
     part = path.with_name(path.name + ".part")
     save_file(state, part, metadata={"spec": encoder.spec.model_dump_json()})
     with part.open("rb") as file:
@@ -87,5 +122,10 @@ def load_encoder(path: Path) -> Encoder:
     if header is None:
         raise DataError(f"{path}: has no `spec` in its header, so it is no encoder of Hotstart's")
     encoder = build_encoder(EncoderSpec.model_validate_json(header), seed=0)
-    encoder.load_state_dict(state)
+    _filed(encoder).load_state_dict(state)
     return encoder
+
+
+def _filed(encoder: Encoder) -> Encoder:
+    """Whose weights a file holds: an image encoder's by its own names, if it reads frames too."""
+    return encoder.image if isinstance(encoder, FrameEncoder) else encoder

@@ -20,16 +20,18 @@ class EncoderSpec(Settings):
     """Everything needed to build an encoder's architecture again."""
 
     name: str
-    """`resnet10_narrow`, `vit_tiny_depth6`, or any timm CNN or ViT."""
+    """Of Hotstart, as `resnet10_narrow`, any timm CNN or ViT, or one of torchvision's for clips;
+    `frames:NAME` reads clips by the image encoder NAME."""
     size: int
-    """Picture side in pixels that it is meant for."""
+    """Side in pixels of the pictures or frames that it is meant for."""
     stem: Literal["timm", "small"] = "timm"
 
 
 class Encoder(nn.Module, ABC):
     """Pictures in, features `h` out; the part that is kept after pretraining.
 
-    Pictures are float (B, 3, H, W) in 0..1; normalisation happens inside.
+    Pictures are float (B, 3, H, W) in 0..1; normalisation happens inside. What reads clips instead
+    is a `VideoEncoder`.
     """
 
     kind: ClassVar[Kind]

@@ -33,6 +33,12 @@ def create_vit(spec: EncoderSpec) -> Any:
     return timm.create_model(spec.name, **options)
 
 
+def stage_ends(depth: int) -> list[int]:
+    """The last block of each stage: up to `MAX_STAGES` of them, evenly spread."""
+    count = min(depth, MAX_STAGES)
+    return [round((i + 1) * depth / count) - 1 for i in range(count)]
+
+
 class VitEncoder(Encoder):
     """A timm ViT; `h` is its class token or the mean of its patch tokens, as timm has it."""
 
@@ -42,12 +48,10 @@ class VitEncoder(Encoder):
         super().__init__(spec)
         self.model = create_vit(spec)
         self.dim = int(self.model.num_features)
-        depth = len(self.model.blocks)
-        count = min(depth, MAX_STAGES)
-        self.stage_blocks = [round((i + 1) * depth / count) - 1 for i in range(count)]
+        self.stage_blocks = stage_ends(len(self.model.blocks))
         self.patch_px = int(self.model.patch_embed.patch_size[0])
-        self.stage_dims = (self.dim,) * count
-        self.stage_strides = (self.patch_px,) * count
+        self.stage_dims = (self.dim,) * len(self.stage_blocks)
+        self.stage_strides = (self.patch_px,) * len(self.stage_blocks)
 
     def forward(self, images: Tensor) -> Tensor:
         h: Tensor = self.model(self.normalise(images))

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from hotstart.errors import DataError, UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, LocalExecutor
+from hotstart.league.known import known_steps, read_known, take_over
 from hotstart.league.plan import (
     Evaluation,
     Plan,
@@ -26,7 +26,6 @@ from hotstart.league.plan import (
     make_plan,
     question,
 )
-from hotstart.league.predictions import Kept, predictions_path
 from hotstart.league.records import Record, read_records, write_records
 from hotstart.league.schedule import Listener, Schedule
 from hotstart.league.settings import (
@@ -75,7 +74,8 @@ def run_league(
 ) -> Comparison:
     """Begin the league in `folder`, or go on with it: what is finished is never run again.
 
-    known: files of records that count as finished where they answer this league's questions.
+    known: files of records that count as finished where they answer this league's questions; a
+        budget in minutes comes to as many steps as there.
     executor: where cells run; by default processes of this machine, `workers` at once.
     Raises UsageError where `folder` holds another league, or one that is being run.
     """
@@ -105,6 +105,7 @@ def _run(
     entered, problems = contenders(asked, datasets[asked.data])
     for name, problem in problems.items():
         tell({"kind": "cell_failed", "cell": name, "title": name, "problem": problem})
+    league = _adopt_steps(league, known, entered)
     league, failed = _calibrate(league, folder, entered, executor, tell)
     problems |= failed
     ready = {name: one for name, one in entered.items() if name in league.steps}
@@ -113,7 +114,7 @@ def _run(
     plan = make_plan(league, folder, ready, datasets)
     check_folder(plan, read_records(folder / RESULTS))
     for file in known:
-        _take_over(file, folder, plan)
+        take_over(file, folder, plan)
     _collect(folder, plan, plan.pretrainings)
     found = {question(record): record for record in read_records(folder / RESULTS)}
     cells = plan.left(found)
@@ -178,6 +179,16 @@ def _begin(asked: LeagueSettings, folder: Path, datasets: dict[str, Dataset]) ->
     return League(asked, fingerprints, league.steps)
 
 
+def _adopt_steps(league: League, known: Sequence[Path], entered: dict[str, Contender]) -> League:
+    """Steps that minutes came to where the same run was timed before, so that it counts."""
+    records = [record for file in known for record in read_known(file)]
+    for one in entered.values():
+        if one.name not in league.steps:
+            steps = known_steps(records, one, league.fingerprints[league.asked.data])
+            league = league if steps is None else league.with_steps(one.name, steps)
+    return league
+
+
 def _calibrate(
     league: League,
     folder: Path,
@@ -215,21 +226,6 @@ def _collect(folder: Path, plan: Plan, runs: Sequence[Pretraining]) -> dict[Ques
     ours = plan.ours(records)
     write_records(folder / RESULTS, ours)
     return {question(record): record for record in ours}
-
-
-def _take_over(file: Path, folder: Path, plan: Plan) -> None:
-    """Copy from a file of records what answers this league's questions, with its predictions."""
-    if not file.is_file():
-        raise UsageError(f"--known {file}: no such file; give a results.jsonl")
-    fitting = plan.ours(read_records(file))
-    write_records(folder / RESULTS, fitting)
-    kept = Kept(file.parent)
-    for record in fitting:
-        source = kept.right(record)
-        if source is not None:
-            target = predictions_path(plan.runs[record.settings_hash].folder, record)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source[0], target)
 
 
 def _unanswered(

@@ -8,6 +8,7 @@ from typing import Any
 
 from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset
+from hotstart.encoders import encoder_kind
 from hotstart.errors import DataError, HotstartError, UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
@@ -73,7 +74,7 @@ def contenders(
     for task in asked.tasks:
         if task not in CONTROLS:
             # A task that can fill one encoder alone brings it, whatever the others learn.
-            encoder = None if find(task).encoder else asked.encoder
+            encoder = None if find(task).encoder else _fitting(task, asked.encoder)
             name = _safe(task, taken={*found, *problems, *CONTROLS})
             enter(task, encoder, name)
             for one in variants(asked, task):
@@ -84,12 +85,19 @@ def contenders(
     free = [one.settings for one in found.values() if not find(one.settings.task).encoder]
     encoders = list(dict.fromkeys(settings.encoder for settings in free))
     controls = [c for c in CONTROLS if c != "supervised" or "label" in dataset.keys]
-    for i, encoder in enumerate(encoders or [asked.encoder]):
+    for i, encoder in enumerate(encoders or [_fitting(CONTROLS[0], asked.encoder)]):
         for control in controls:
-            enter(control, encoder, control if i == 0 else _safe(f"{control}-{encoder}", set()))
+            enter(control, encoder, control if i == 0 else _file(f"{control}-{encoder}"))
     # The floor first, the ceiling last.
     order = sorted(found, key=lambda name: _rank(found[name].settings.task))
     return {name: found[name] for name in order}, problems
+
+
+def _fitting(task: str, encoders: str | None) -> str | None:
+    """The first of several encoders that the task can train; the first where none can."""
+    names = [name.strip() for name in (encoders or "").split(",") if name.strip()]
+    accepted = task_class(task).accepts
+    return next((n for n in names if encoder_kind(n) in accepted), names[0] if names else None)
 
 
 def pretrain_arguments(settings: PretrainSettings) -> dict[str, Any]:

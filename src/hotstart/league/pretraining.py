@@ -25,7 +25,7 @@ from hotstart.training import folder as files
 from hotstart.training.log import Listener
 from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
-DEFAULT_VIT = "vit_tiny_depth6"
+DEFAULT_VIT = "vit_narrow_depth4"
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")

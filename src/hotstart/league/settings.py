@@ -63,7 +63,8 @@ class LeagueSettings(Settings):
     """`classify=DIR`, or `classify` for the labels of `data`."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     encoder: str | None = None
-    """None: the default of each task."""
+    """Or several, `resnet18,vit_small_patch16_224`: each task trains the first that it can. None:
+    the default of each task."""
     size: int | None = Field(default=None, ge=8)
     stem: Stem = "auto"
     protocols: tuple[Protocol, ...] = Field(default=("knn", "linear"), min_length=1)

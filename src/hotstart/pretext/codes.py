@@ -53,13 +53,12 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     Returns (B, K), each row with sum 1, without gradient.
     """
     rows = len(scores)
-    everyone = gather(scores.detach())
-    # The largest exponent is 0, whatever epsilon; a factor common to all changes no code.
-    codes = ((everyone - everyone.max()) / epsilon).exp()
+    # As logarithms: a small epsilon would leave some prototype with nothing but zeros.
+    codes = gather(scores.detach()) / epsilon
     for _ in range(iterations):
-        codes = codes / codes.sum(0, keepdim=True)
-        codes = codes / codes.sum(1, keepdim=True)
-    return codes[rank() * rows : (rank() + 1) * rows]
+        codes = codes.log_softmax(0)
+        codes = codes.log_softmax(1)
+    return codes[rank() * rows : (rank() + 1) * rows].exp()
 
 
 def crop_cross_entropy(targets: Tensor, logits: Tensor) -> Tensor:

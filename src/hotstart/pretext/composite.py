@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any, ClassVar, cast
 
 import torch
@@ -23,6 +24,7 @@ from hotstart.pretext.task import (
     Draws,
     Epoch,
     Info,
+    OptimiserSettings,
     Panel,
     Player,
     PretextTask,
@@ -201,9 +203,9 @@ class Generative(Composite):
 def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
     """The class for several tasks at once.
 
-    It reads what any of them needs, on encoders that all of them accept. Defaults: the smallest of
-    their batches, since a step does the work of all; the optimiser of the one with the lowest rate.
-    Its settings hold theirs by name. Raises UsageError where they cannot be combined.
+    It reads what any of them needs, on encoders that all of them accept. Its batch is the smallest
+    of theirs, since a step does the work of all. Its settings hold theirs by name. Raises
+    UsageError where they cannot be combined.
     """
     names = "+".join(tasks)
     classes = list(tasks.values())
@@ -226,6 +228,7 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
                     f"{needs[key]}; combine tasks that need the same"
                 )
     first = next(iter(tasks))
+    rows = min(cls.batch_size for cls in classes)
     made = any(cls.generate is not PretextTask.generate for cls in classes)
     base = Generative if made else Composite
     fields: dict[str, Any] = {name: (cls.Settings, cls.Settings()) for name, cls in tasks.items()}
@@ -240,10 +243,22 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         "own_order": bool(ordered),
         "metric": f"{first}.{tasks[first].metric}",
         "Settings": create_model("CompositeSettings", __base__=Settings, **fields),
-        "optimiser": min((cls.optimiser for cls in classes), key=lambda one: one.learning_rate),
-        "batch_size": min(cls.batch_size for cls in classes),
+        "optimiser": _optimiser(classes, rows),
+        "batch_size": rows,
     }
     return type(base.__name__, (base,), members)
+
+
+def _optimiser(classes: Sequence[type[PretextTask]], rows: int) -> OptimiserSettings:
+    """That of the task with the lowest rate, but at the geometric mean of what each moves by alone.
+
+    A task with a large batch has found its rate for steps that are larger in proportion. At the
+    rate alone, in the smaller batch, it would hardly move.
+    """
+    lowest = min((cls.optimiser for cls in classes), key=lambda one: one.learning_rate)
+    alike = [cls for cls in classes if cls.optimiser.name == lowest.name]
+    move = geometric_mean(cls.optimiser.learning_rate * cls.batch_size for cls in alike)
+    return lowest.model_copy(update={"learning_rate": float(f"{move / rows:.3g}")})
 
 
 def _check_orders(tasks: Iterable[str], ordered: Sequence[str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +14,8 @@ from hotstart.data.draws import Draws
 NUMBERS = 7
 """Draws that one picture takes."""
 SHIFT, CUTOUT = 1 / 8, 1 / 2
+Operation = Literal["colour", "translation", "cutout"]
+POLICY: tuple[Operation, ...] = ("colour", "translation", "cutout")
 
 
 def draw_augment(rng: Draws) -> Tensor:
@@ -18,10 +23,11 @@ def draw_augment(rng: Draws) -> Tensor:
     return rng.uniform(0, 1, NUMBERS)
 
 
-def diff_augment(pictures: Tensor, draws: Tensor) -> Tensor:
+def diff_augment(pictures: Tensor, draws: Tensor, policy: Collection[Operation] = POLICY) -> Tensor:
     """Colour, translation and cutout of Zhao 2020 (arXiv:2006.10738), in their code's ranges.
 
-    pictures: (B, 3, S, S) in 0..1. draws: (B, 7) in 0..1, of `draw_augment`.
+    pictures: (B, 3, S, S) in 0..1. draws: (B, 7) in 0..1, of `draw_augment`. policy: which of the
+    three are done.
 
     Brightness moves by up to a quarter of the range, saturation is multiplied by 0..2, contrast by
     0.5..1.5; then the picture is shifted by up to an eighth of its side and a square of half its
@@ -29,14 +35,25 @@ def diff_augment(pictures: Tensor, draws: Tensor) -> Tensor:
     through it, and since real pictures are treated alike it does not learn to make holes. What is
     shifted in or blanked is mid-grey, as 0 is in the paper's range of -1..1. Values may leave 0..1.
     """
-    draw = draws.to(pictures).view(len(pictures), NUMBERS, 1, 1, 1).unbind(1)
+    side = pictures.shape[-1]
+    pictures = pictures - 0.5
+    if "colour" in policy:
+        pictures = _recolour(pictures, draws[:, :3])
+    if "translation" in policy:
+        pictures = _shift(pictures, draws[:, 3:5], side)
+    if "cutout" in policy:
+        pictures = _cut(pictures, draws[:, 5:], side)
+    return pictures + 0.5
+
+
+def _recolour(pictures: Tensor, draws: Tensor) -> Tensor:
+    """Brightness, saturation and contrast, in this order."""
+    draw = draws.to(pictures)[..., None, None, None].unbind(1)
     pictures = pictures + (draw[0] - 0.5) * 0.5
     mean = pictures.mean(1, keepdim=True)
     pictures = (pictures - mean) * (2 * draw[1]) + mean
     mean = pictures.mean((1, 2, 3), keepdim=True)
-    pictures = (pictures - mean) * (0.5 + draw[2]) + mean - 0.5
-    side = pictures.shape[-1]
-    return _cut(_shift(pictures, draws[:, 3:5], side), draws[:, 5:], side) + 0.5
+    return (pictures - mean) * (0.5 + draw[2]) + mean
 
 
 def _shift(pictures: Tensor, draws: Tensor, side: int) -> Tensor:

@@ -25,6 +25,11 @@ def rank() -> int:
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
 
 
+def world() -> int:
+    """How many processes there are."""
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
 @torch.no_grad()
 def first_decides(tensor: Tensor) -> Tensor:
     """Overwrite `tensor` with the first process's, so that no rounding sets processes apart."""

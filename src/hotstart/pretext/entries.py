@@ -167,12 +167,26 @@ TASKS: dict[str, Entry] = {
         "Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; Sivic & Zisserman 2003, "
         "doi:10.1109/ICCV.2003.1238663",
     ),
+    "graph_constraint": Entry(
+        "hotstart.pretext.context.graph_constraint:GraphConstraint",
+        "context",
+        "contrastive",
+        ("image",),
+        "Li 2016, doi:10.1007/978-3-319-46493-0_41",
+    ),
     "swav": Entry(
         "hotstart.pretext.context.swav:SwAV",
         "context",
         "predictive",
         ("image",),
         "Caron 2020, arXiv:2006.09882",
+    ),
+    "dino": Entry(
+        "hotstart.pretext.context.dino:DINO",
+        "context",
+        "contrastive",
+        ("image",),
+        "Caron 2021, arXiv:2104.14294",
     ),
     "contours": Entry(
         "hotstart.pretext.free_labels.contours:Contours",

@@ -14,7 +14,7 @@ from hotstart.config import Field
 from hotstart.encoders import ConvGenerator, Encoder
 from hotstart.pretext import frechet
 from hotstart.pretext.adversarial import statistics_kept
-from hotstart.pretext.diff_augment import diff_augment, draw_augment
+from hotstart.pretext.diff_augment import Operation, diff_augment, draw_augment
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -39,8 +39,9 @@ class FromNoiseSettings(Settings):
     """Length of the noise z, uniform in -1..1."""
     width: int = Field(default=32, ge=1)
     """Channels of the generator's last hidden layer, at half size."""
-    augment: bool = True
-    """Whether the discriminator sees all pictures through DiffAugment."""
+    augment: tuple[Operation, ...] = ("translation",)
+    """What DiffAugment does to all that the discriminator sees; also `colour`, `cutout`. Without
+    `translation` a discriminator of stride 2 teaches a pattern of every other pixel."""
     view: ViewSettings = ViewSettings(
         crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), jitter=0.0, grey=0.0, blur=0.0
     )
@@ -87,7 +88,7 @@ class FromNoise(PretextTask):
     def augmented(self, pictures: Tensor, views: Views, which: str) -> Tensor:
         """What the discriminator sees of pictures; `which` is "real" or "made"."""
         if self.settings.augment:
-            pictures = diff_augment(pictures, views[f"augment_{which}"])
+            pictures = diff_augment(pictures, views[f"augment_{which}"], self.settings.augment)
         return pictures.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()

@@ -68,20 +68,20 @@ def queue_nce(
     keys: Tensor,
     queue: Tensor,
     temperature: float,
-    same: Tensor | None = None,
+    excluded: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE against a queue of earlier keys: He 2020 (MoCo, arXiv:1911.05722), eq. 1.
 
     queries, keys: (B, D), row by row two views of one picture; keys get no gradient. queue: (K, D),
-    of length 1, the negatives. temperature: > 0. same: bool (B, K), where the queue holds a key of
-    the query's own picture, which is no negative; the paper lets it count as one.
+    of length 1, the negatives. temperature: > 0. excluded: bool (B, K), keys that are no negatives
+    of a query, such as those of its own picture; the paper has no such exception.
 
     Returns the mean over queries; near ln(1 + K) at random.
     """
     queries, keys = F.normalize(queries, dim=1), F.normalize(keys.detach(), dim=1)
     positive = (queries * keys).sum(1, keepdim=True)
     negative = queries @ queue.detach().to(queries.dtype).T
-    if same is not None:
-        negative = negative.masked_fill(same, float("-inf"))
+    if excluded is not None:
+        negative = negative.masked_fill(excluded, float("-inf"))
     logits = torch.cat([positive, negative], dim=1) / temperature
     return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))

@@ -51,7 +51,7 @@ def prepared(
 
 def _read(path: Path) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile):
         return None

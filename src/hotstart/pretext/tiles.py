@@ -7,13 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hotstart.augment import ViewSettings, random_view
 from hotstart.data.draws import Draws
+from hotstart.data.sample import Pictures
 from hotstart.encoders import Encoder
 
 CELLS = 9
 CENTRE = 4
 SHARE = 64 / 225
 """Of a tile in the side of the picture: Noroozi & Favaro 2016, 64 px of 225."""
+
+EDGE_PX = 2
+"""Of a view, not cut: enough where a picture was made up to four times as large."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,15 @@ class Grid:
         if encoder.kind == "vit":
             tile = -(-tile // stride) * stride
         return cls(tile, round(gap * tile), round(jitter * tile))
+
+    def view(self, pictures: Pictures, settings: ViewSettings, rng: Draws) -> Tensor:
+        """A random view of each picture, to be cut: (B, 3, side_px, side_px).
+
+        It is the inside of one a little larger. At the edge of a picture that was made larger its
+        last pixels are repeated, and that alone would tell the outer tiles from the middle one.
+        """
+        wide = random_view(pictures, settings, self.side_px + 2 * EDGE_PX, rng)
+        return wide[:, :, EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
 
     def cut(self, pictures: Tensor, rng: Draws) -> Tensor:
         """(B, 3, side_px, side_px) -> tiles (B, 9, 3, tile_px, tile_px), in reading order."""

@@ -40,6 +40,8 @@ class Line:
     """Faint and nameless until the legend is asked for it: one of many."""
     thin: bool = False
     """A second value of the same contender: dashed, narrow, without a name."""
+    single: Sequence[float] = ()
+    """Where y is a running mean: the values themselves, as long as y."""
     loose: bool = False
     """Points that no line joins, since their order means nothing."""
 

@@ -108,7 +108,17 @@ def _chart(
         if len(known) > 1:
             xs, ys = zip(*known, strict=True)
             short = thin(xs, ys, smooth=smooth and len(known) > NOISY)
-            lines.append(Line(run.name, style, short.x, short.y, short.low, short.high))
+            lines.append(
+                Line(
+                    run.name,
+                    style,
+                    short.x,
+                    short.y,
+                    short.low,
+                    short.high,
+                    single=short.single,
+                )
+            )
     return Chart(
         title,
         "step",

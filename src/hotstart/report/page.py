@@ -19,6 +19,7 @@ from hotstart.report.checks import checks_of
 from hotstart.report.comparisons import label_charts, stage_charts
 from hotstart.report.curves import trainings
 from hotstart.report.difficulty import difficulties
+from hotstart.report.downloads import downloads_of
 from hotstart.report.gains import gain_pictures
 from hotstart.report.headline import write_headline
 from hotstart.report.hot_start import starts
@@ -35,7 +36,7 @@ SMALL_PX = 320
 """Sheets narrower than this are enlarged by whole factors, pixel by pixel."""
 STYLES = ("style.css", "tables.css", "charts.css", "map.css", "media.css")
 """In this order: the last one changes the others for small screens and paper."""
-SCRIPTS = ("legend.js", "hover.js", "tables.js", "map.js")
+SCRIPTS = ("legend.js", "hover.js", "tables.js", "map.js", "curves.js", "contents.js")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def render(name: str, runs: Sequence[Run]) -> str:
         gains=gain_pictures(reading, reading.arena) if reading.arena else [],
         unit=reading.arena.unit if reading.arena else "",
         sections=sections,
+        downloads=downloads_of(reading, runs),
         legend=reading.legend(),
         many=reading.many,
         runs=[run for run in runs if run.settings or run.log],
@@ -131,7 +133,7 @@ def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
         Section("map", "Which pictures the encoder finds alike", maps_of(reading)),
         Section("pictures", "What each task sees", _sheets(reading)),
         Section("files", "Files put aside", provenance.quarantines_of(runs)),
-        Section("settings", "Settings and versions", provenance.settings_of(runs)),
+        Section("settings", "Settings and versions", provenance.settings_of(reading)),
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hotstart.report.charts import Chart, Line
@@ -28,7 +28,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tag:
-    """A name beside a line or point. side: `right`, `left` of it."""
+    """A name beside a line or point. side: `right`, `left`, `above` or `below` it."""
 
     text: str
     x: float
@@ -48,6 +48,8 @@ class Drawn:
     whiskers: list[tuple[float, float, float]]
     """Place, low end, high end."""
     tag: Tag | None
+    single: str = ""
+    """Of a running mean: heights of the values themselves, on the grid of its path."""
 
     @property
     def home(self) -> float:
@@ -89,11 +91,13 @@ def plot(chart: Chart, height_px: int) -> Plot:
     factor = 100 if chart.percent else 1
     named = [(place_y(tick), short(round(factor * tick, 9))) for tick in y_ticks]
     if chart.tags:
-        tags = _scattered(drawn, height_px) if chart.kind == "scatter" else _ends(drawn, height_px)
-        drawn = [
-            Drawn(d.line, d.points, d.values, d.path, d.band, d.whiskers, tag)
-            for d, tag in zip(drawn, tags, strict=True)
-        ]
+        reference = (place_y(chart.reference[0]), chart.reference[1]) if chart.reference else None
+        tags = (
+            _scattered(drawn, height_px, reference)
+            if chart.kind == "scatter"
+            else _ends(drawn, height_px)
+        )
+        drawn = [replace(d, tag=tag) for d, tag in zip(drawn, tags, strict=True)]
     longest = max((len(d.tag.text) for d in drawn if d.tag and chart.kind != "scatter"), default=0)
     return Plot(
         chart,
@@ -166,12 +170,16 @@ def _draw(
         band = _path([*((x, low) for x, low, _ in ends), *back]) + "Z"
     values = [] if bare else [chart.shown(y) for y in line.y]
     points = [] if line.thin else points
-    return Drawn(line, points, values, path, band, [] if bare else ends, None)
+    single = " ".join(str(_on_grid(place_y(y))) for y in line.single) if bare else ""
+    return Drawn(line, points, values, path, band, [] if bare else ends, None, single)
 
 
 def _path(points: Sequence[Point]) -> str:
-    grid = [(round(x * GRID / 100), round(y * GRID / 100)) for x, y in points]
-    return "M" + "L".join(f"{x},{y}" for x, y in grid)
+    return "M" + "L".join(f"{_on_grid(x)},{_on_grid(y)}" for x, y in points)
+
+
+def _on_grid(percent: float) -> int:
+    return round(percent * GRID / 100)
 
 
 def _cut(name: str) -> str:
@@ -217,12 +225,17 @@ def _bottom(block: Sequence[float], least: float) -> float:
     return _top(block, least) + len(block) * least
 
 
-def _scattered(drawn: Sequence[Drawn], height_px: int) -> list[Tag | None]:
-    """A name right or left of each point where there is room; best first, others wait for hover."""
+def _scattered(
+    drawn: Sequence[Drawn], height_px: int, reference: tuple[float, str] | None
+) -> list[Tag | None]:
+    """A name beside each point where there is room; best first, others wait for hover."""
     tall, letter = 100 * TAG_PX / height_px, 100 * LETTER_PX / NARROWEST_PX
     space = 100 * 9 / NARROWEST_PX
     shown = [d for d in drawn if not d.line.aside]
     taken = [(x - 2, x + 2, y - tall / 3, y + tall / 3) for d in shown for x, y in d.points]
+    if reference is not None:  # its name stands on it, at the right
+        y, name = reference
+        taken.append((100 - letter * len(name), 100.0, y - tall, y))
     tags: list[Tag | None] = []
     for d in drawn:
         if d.line.thin:
@@ -232,9 +245,15 @@ def _scattered(drawn: Sequence[Drawn], height_px: int) -> list[Tag | None]:
         x, y = d.points[0]
         wide = letter * len(text)
         found = None
-        for side, left in (("right", x + space), ("left", x - space - wide)):
-            box = (left, left + wide, y - tall / 2, y + tall / 2)
+        for side, left, centre in (
+            ("right", x + space, y),
+            ("left", x - space - wide, y),
+            ("above", x - wide / 2, y - tall),
+            ("below", x - wide / 2, y + tall),
+        ):
+            box = (left, left + wide, centre - tall / 2, centre + tall / 2)
             inside = box[0] >= 0 and box[1] <= 100 + (4 if side == "right" else 0)
+            inside = inside and box[2] >= 0 and box[3] <= 100
             free = d.line.aside or not any(_touch(box, other) for other in taken)
             if inside and free:
                 taken += [] if d.line.aside else [box]

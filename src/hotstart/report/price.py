@@ -13,6 +13,8 @@ FRONTIER = Style("soft", "dot", "circle")
 WIDE = 6.0
 """Where the longest took this many times as long as the shortest, the axis is logarithmic."""
 ALIKE = 1.15
+DISTURBED = 1.5
+"""Runs of one experiment whose times differ by more were not alone on their machine."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,10 @@ class Price:
 
 
 def price_of(reading: Reading, arena: Arena) -> Price:
-    """Nothing where fewer than two were trained for a known time."""
+    """Nothing where fewer than two were trained for a known time.
+
+    Where times are not to be believed, that is all that is said of them.
+    """
     main = main_question(reading.standings, arena)
     same = [q for q in columns_of(reading.standings, arena) if q.protocol == main.protocol]
     charts, sentences = [], []
@@ -33,7 +38,16 @@ def price_of(reading: Reading, arena: Arena) -> Price:
         if len(points) > 1:
             charts.append(_chart(reading, arena, question, points))
             sentences.append(_sentence(arena, question, points))
-    return Price(charts, list(dict.fromkeys(sentences)))
+    tasks = [point for point in _points(reading, arena, main) if point.task]
+    disturbed = [told for point in tasks if (told := _disturbed(reading, point))]
+    if disturbed:
+        doubt = (
+            f"For the same number of steps {listing(disturbed)}: the machine was probably busy "
+            "with something else, so these times do not tell who is cheap."
+        )
+        return Price(charts, [doubt])
+    spread = _spread(tasks)
+    return Price(charts, list(dict.fromkeys([*([spread] if spread else []), *sentences])))
 
 
 @dataclass(frozen=True)
@@ -109,11 +123,40 @@ def _chart(reading: Reading, arena: Arena, question: Question, points: list[_Poi
         "seconds of pretraining",
         "log" if max(spent) > WIDE * min(spent) else "linear",
         arena.percent,
-        [*edge, *(point.line for point in points)],
+        [*(point.line for point in points), *edge],  # the last one lies lowest
         reference=control,
         kind="scatter",
         x_text=seconds,
     )
+
+
+def _spread(tasks: list[_Point]) -> str:
+    """That the tasks did not have the same time, which is what a fair comparison wants."""
+    if len(tasks) < 2:
+        return ""
+    least, most = (pick(tasks, key=lambda point: point.seconds) for pick in (min, max))
+    if most.seconds <= ALIKE * least.seconds:
+        return ""
+    return (
+        f"The tasks did not have the same time: {most.line.name} took {seconds(most.seconds)}, "
+        f"{most.seconds / least.seconds:.1f} times as long as {least.line.name} "
+        f"({seconds(least.seconds)})."
+    )
+
+
+def _disturbed(reading: Reading, point: _Point) -> str:
+    """`byol took 3 min 34 s to 23 min 46 s`, where its runs differ so though their steps do not."""
+    who = list(reading.names)[point.line.who] if point.line.who is not None else None
+    spent: dict[object, list[float]] = {}
+    for budget in reading.standings.budgets.get(who, []) if who else []:
+        value = budget.get("seconds")
+        if isinstance(value, int | float) and value > 0:
+            spent.setdefault(budget.get("steps"), []).append(value)
+    for values in spent.values():
+        if max(values) > DISTURBED * min(values):
+            ends = f"{seconds(min(values))} to {seconds(max(values))}"
+            return f"{point.line.name} took {ends}"
+    return ""
 
 
 def _sentence(arena: Arena, question: Question, points: list[_Point]) -> str:

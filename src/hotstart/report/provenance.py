@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hotstart.report.reading import Reading
 from hotstart.report.runs import Run
 from hotstart.report.words import MISSING
 
@@ -14,33 +15,75 @@ SHOWN_FILES = 100
 
 
 @dataclass(frozen=True)
+class SettingsRow:
+    """One experiment. values: for each differing setting the value, and whether it is unusual."""
+
+    name: str
+    runs: str
+    """The names of its runs."""
+    tone: str
+    values: list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Settings of all runs: those that are shared, and a table of those that differ."""
+    """Settings that all runs share, and a table of those that differ, one row an experiment."""
 
     shared: list[tuple[str, str]]
     differing: list[str]
-    rows: list[tuple[str, list[str]]]
+    rows: list[SettingsRow]
+    told: int
+    """How many runs tell their settings."""
 
 
-def settings_of(runs: Sequence[Run]) -> Settings:
-    """`task.name` settings of runs of different tasks stand together in one column."""
-    told = [(run.name, dict(run.settings)) for run in runs if run.settings]
-    if len({run.task for run in runs}) > 1:
-        told = [(name, _one_column(settings)) for name, settings in told]
-    keys = list(dict.fromkeys(key for _, settings in told for key in settings))
+def settings_of(reading: Reading) -> Settings:
+    """`task.name` settings of runs of different tasks stand together in one column.
+
+    A value is unusual where more than half of the experiments have another one, all the same.
+    """
+    known = {
+        who: [run for run in reading.standings.runs.get(who, []) if run.settings]
+        for who in reading.names
+    }
+    told = {
+        who: [{k: v for k, v in run.settings.items() if k != "variant"} for run in runs]
+        for who, runs in known.items()
+        if runs
+    }
+    if len({who.task for who in told}) > 1:
+        told = {who: [_one_column(one) for one in own] for who, own in told.items()}
+    everyone = [one for own in told.values() for one in own]
+    keys = list(dict.fromkeys(key for one in everyone for key in one))
     shared, differing = [], []
     for key in keys:
-        values = {str(settings.get(key, MISSING)) for _, settings in told}
+        values = {str(one.get(key, MISSING)) for one in everyone}
         if len(values) == 1:
             shared.append((key, values.pop()))
-        else:
+        elif key != "task":  # which names the row
             differing.append(key)
+    columns = {key: [_values(own, key) for own in told.values()] for key in differing}
+    usual = {key: _usual(values) for key, values in columns.items()}
     rows = [
-        (name, [str(settings.get(key, MISSING)) for key in differing])
-        for name, settings in told
-        if differing
+        SettingsRow(
+            reading.names[who],
+            ", ".join(run.name for run in known[who]),
+            reading.styles[who].tone,
+            [(columns[key][i], usual[key] not in (None, columns[key][i])) for key in differing],
+        )
+        for i, who in enumerate(told)
+        if differing or len(told) > 1
     ]
-    return Settings(shared, differing, rows)
+    return Settings(shared, differing, rows, len(everyone))
+
+
+def _values(runs: Sequence[dict[str, Any]], key: str) -> str:
+    """Of one experiment: `256`, or `0, 1, 2` where its repetitions differ."""
+    return ", ".join(dict.fromkeys(str(one.get(key, MISSING)) for one in runs))
+
+
+def _usual(values: Sequence[str]) -> str | None:
+    value, times = Counter(values).most_common(1)[0]
+    return value if 2 * times > len(values) else None
 
 
 def _one_column(settings: dict[str, Any]) -> dict[str, Any]:

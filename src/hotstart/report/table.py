@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hotstart.report.cells import Arena, Question
@@ -45,6 +46,8 @@ class Shown:
     """The long form, for hovering and screen readers."""
     key: float | None = None
     """What the column is sorted by."""
+    share: float | None = None
+    """Of the column's greatest, in percent, for a bar."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def tables(reading: Reading) -> list[Table]:
 def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
     table = reading.standings.arenas[arena]
     best = {q: _best(reading, arena, q) for q in questions}
+    costs = _costs(reading, table)
     parts: dict[str, list[Row]] = {}
     for who in _order(reading, arena):
         cells = [_shown(reading, arena, who, q, who in best[q]) for q in questions]
@@ -150,7 +154,7 @@ def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
             paper_of(who) if who.role == "task" else "",
             who.variant is not None,
             cells,
-            [_cost(reading, who, i) for i in range(len(COSTS))],
+            costs[who],
             max((cell.n for cell in table[who].values()), default=0),
         )
         part = "Controls" if who.role in CONTROL_ROLES else family if reading.many else ""
@@ -203,10 +207,18 @@ def _best(reading: Reading, arena: Arena, question: Question) -> set[Contender]:
     return {ranked[0], *reading.evidence.level(arena, question, ranked)}
 
 
-def _cost(reading: Reading, who: Contender, which: int) -> Shown:
-    name, show = COSTS[which]
-    value = reading.standings.cost(who, name)
-    return Shown(show(value), key=value)
+def _costs(reading: Reading, table: Iterable[Contender]) -> dict[Contender, list[Shown]]:
+    """Seconds, pictures/s and memory of each, with their share of the greatest."""
+    found: dict[Contender, list[Shown]] = {who: [] for who in table}
+    for name, show in COSTS:
+        spent = {who: reading.standings.cost(who, name) for who in found}
+        # `random` learns nothing: its speed would leave all others short bars.
+        drawn = {who: value for who, value in spent.items() if value and who.role != "random"}
+        most = max(drawn.values(), default=0.0)
+        for who, value in spent.items():
+            share = 100 * drawn[who] / most if who in drawn else None
+            found[who].append(Shown(show(value), key=value, share=share))
+    return found
 
 
 def _shown(reading: Reading, arena: Arena, who: Contender, question: Question, best: bool) -> Shown:

@@ -15,12 +15,16 @@ WINDOW = 1 / 25
 
 @dataclass(frozen=True)
 class Thin:
-    """x, y: the curve; low, high: least and greatest value around each point, or empty."""
+    """x, y: the curve; low, high: least and greatest value around each point, or empty.
+
+    single: the values themselves at those points, where y is their running mean; else empty.
+    """
 
     x: list[float]
     y: list[float]
     low: list[float]
     high: list[float]
+    single: list[float]
 
 
 def thin(x: Sequence[float], y: Sequence[float], *, smooth: bool) -> Thin:
@@ -32,7 +36,7 @@ def thin(x: Sequence[float], y: Sequence[float], *, smooth: bool) -> Thin:
     xs, ys = np.asarray(x, float), np.asarray(y, float)
     at = np.unique(np.linspace(0, len(xs) - 1, min(PLACES, len(xs))).round().astype(int))
     if not smooth:
-        return Thin(xs[at].tolist(), ys[at].tolist(), [], [])
+        return Thin(xs[at].tolist(), ys[at].tolist(), [], [], [])
     reach = max(1, round(len(ys) * WINDOW / 2))
     sums = np.concatenate([[0.0], np.cumsum(ys)])
     near = np.minimum(reach, np.minimum(at, len(ys) - 1 - at))
@@ -46,4 +50,5 @@ def thin(x: Sequence[float], y: Sequence[float], *, smooth: bool) -> Thin:
         means.tolist(),
         np.minimum(low, means).tolist(),
         np.maximum(high, means).tolist(),
+        ys[at].tolist(),
     )

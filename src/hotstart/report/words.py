@@ -36,6 +36,7 @@ METRICS = {
     "recall1": "recall at 1",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
+    "corner_error": "corner error (sides of the picture, less is better)",
     "chroma_error": "chroma error",
     "best_f": "best F-measure",
     "iou": "IoU",

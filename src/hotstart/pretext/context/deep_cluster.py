@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hotstart.augment import ViewSettings, centre_view, random_view
+from hotstart.augment import ViewSettings, centre_view
 from hotstart.config import Field
-from hotstart.data.sample import Pictures, Spec
+from hotstart.data.sample import Pictures
 from hotstart.encoders import Encoder
-from hotstart.errors import UsageError
+from hotstart.pretext.cluster_task import ClusterSettings, ClusterTask
 from hotstart.pretext.clustering import (
     agreement,
     balance,
-    even_order,
     kmeans,
-    named_evenly,
     nearest_centroid,
     whitened,
     whitening,
@@ -35,13 +33,10 @@ from hotstart.pretext.task import (
     Info,
     OptimiserSettings,
     Panel,
-    PretextTask,
     Progress,
-    Score,
     Settings,
     Step,
     Views,
-    batch_rows,
 )
 
 HEAD_DEVIATION = 0.01
@@ -50,12 +45,9 @@ LEAST_EPOCHS_LEFT = 0.5
 """A new clustering needs as much of an epoch to be learnt in."""
 
 
-class DeepClusterSettings(Settings):
-    """Settings of `deep_cluster`."""
+class DeepClusterSettings(ClusterSettings):
+    """Settings of `deep_cluster`; the paper has 10,000 clusters, and 1,000 are nearly as good."""
 
-    clusters: int | None = Field(default=None, ge=2)
-    """K; None: the square root of the number of pictures, as many clusters as pictures in a mean
-    one: 218 for CIFAR-10, 1,132 for ImageNet (the paper: 10,000, and 1,000 nearly as good)."""
     components: int = Field(default=64, ge=1)
     """Principal components that are clustered, at most the length of h; the paper: 256 of 4,096."""
     recluster_epochs: int = Field(default=1, ge=1)
@@ -63,7 +55,7 @@ class DeepClusterSettings(Settings):
     view: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, blur=0.0)
 
 
-class DeepCluster(PretextTask):
+class DeepCluster(ClusterTask):
     """Cluster the features of all pictures, then learn to name each one's cluster; and again.
 
     Caron 2018 (arXiv:1807.05520), eq. 1 and 2, section 3. Pseudo-labels are k-means clusters of
@@ -76,50 +68,33 @@ class DeepCluster(PretextTask):
     was at the last clustering. Before the first one assignments and centroids are arbitrary.
     """
 
-    needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "index": Spec()}
-    own_order: ClassVar[bool] = True
+    name: ClassVar[str] = "deep_cluster"
     Settings: ClassVar[type[Settings]] = DeepClusterSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
         name="adamw", learning_rate=2e-3, weight_decay=1e-4
     )
     batch_size: ClassVar[int] = 256
     settings: DeepClusterSettings
-    assignments: Tensor
     mean: Tensor
     matrix: Tensor
     centroids: Tensor
     nmi: Tensor
-    balance: Tensor
     epochs: Tensor
     clusterings: Tensor
 
     def __init__(self, encoder: Encoder, settings: DeepClusterSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.clusters = settings.clusters or max(round(info.items**0.5), 2)
-        if self.clusters > info.items:
-            raise UsageError(
-                f"deep_cluster.clusters is {self.clusters}, and there are {info.items} pictures: "
-                "a cluster needs one at least"
-            )
-        components = min(settings.components, encoder.dim)
-        self.classifier = nn.Linear(encoder.dim, self.clusters)
         nn.init.normal_(self.classifier.weight, std=HEAD_DEVIATION)
         nn.init.zeros_(self.classifier.bias)
-        # What the pseudo-labels hang on, kept with the weights: by position in the pretraining set
-        # for its pictures, as a function of the picture for all others.
-        self.register_buffer("assignments", torch.arange(info.items) % self.clusters)
+        # What the pseudo-labels of other pictures hang on.
+        components = min(settings.components, encoder.dim)
         self.snapshot = copy.deepcopy(encoder).requires_grad_(False)
         self.register_buffer("mean", torch.zeros(encoder.dim))
         self.register_buffer("matrix", torch.eye(encoder.dim)[:, :components])
         self.register_buffer("centroids", torch.randn(self.clusters, components))
         self.register_buffer("nmi", torch.zeros(()))
-        self.register_buffer("balance", torch.ones(()))
         self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
         self.register_buffer("clusterings", torch.zeros((), dtype=torch.int64))
-
-    def trivial(self, rows: int) -> float:
-        """Chance, clusters being sampled evenly."""
-        return 1 / self.clusters
 
     def before_epoch(self, features: Callable[[], Tensor], rng: Draws) -> Epoch:
         """Where it is due, cluster anew and begin a new classifier; load clusters evenly."""
@@ -128,45 +103,13 @@ class DeepCluster(PretextTask):
             self._cluster(features(), rng)
             reset = list(self.classifier.parameters())
         self.epochs += 1
-        assignments = self.assignments.cpu().numpy()
-        return Epoch(reset, even_order(assignments, rng.named("order").generator))
-
-    def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, S, S) and `pseudo_label` (B,), 0 .. K - 1."""
-        images = random_view(batch["image"], self.settings.view, self.info.size, rng)
-        index = batch["index"].to(self.assignments.device)
-        return {"image": images, "pseudo_label": self.assignments[index].to(images.device)}
+        return replace(self.load_evenly(rng), reset=reset)
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """Cross-entropy over the clusters, ln K at chance; and what became of the clusters.
-
-        `balance` is 1 where all clusters are of one size and 1/K where one has all pictures; `nmi`,
-        how far the last two clusterings agree, is there from the second one on.
-        """
-        logits = self.classifier(self.encoder(views["image"]))
-        truth = views["pseudo_label"]
-        metrics = {"accuracy": (logits.argmax(1) == truth).float().mean(), "balance": self.balance}
-        if self.clusterings > 1:
-            metrics["nmi"] = self.nmi
-        return Step(F.cross_entropy(logits, truth), metrics)
-
-    @torch.no_grad()
-    def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """How often the cluster of a held-out picture is named from a random view of it.
-
-        The mean over clusters, so that always naming the largest one is worth no more than
-        chance, which is one over the number of clusters that occur.
-        """
-        truths, rights = [], []
-        for i, batch in enumerate(batches):
-            truth = self.pseudo_labels(batch["image"])
-            draws = rng.batch(i, batch_rows(batch))
-            images = random_view(batch["image"], self.settings.view, self.info.size, draws)
-            truths.append(truth)
-            rights.append(self.classifier(self.encoder(images)).argmax(1) == truth)
-        truth = torch.cat(truths)
-        value, chance = named_evenly(truth, torch.cat(rights), self.clusters)
-        return Score(self.metric, value, chance, len(truth))
+        """As for any clusters; `nmi` tells how far the last two clusterings agree."""
+        step = super().forward(views, progress, player)
+        agreed = {"nmi": self.nmi} if self.clusterings > 1 else {}
+        return replace(step, metrics=step.metrics | agreed)
 
     @torch.no_grad()
     def pseudo_labels(self, pictures: Pictures) -> Tensor:
@@ -177,25 +120,19 @@ class DeepCluster(PretextTask):
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
         """Clusters of held-out pictures; before training, those of the untrained features."""
-        wholes = centre_view(batch["image"], self.info.size)
-        texts = None
         if self.clusterings:
-            clusters = self.pseudo_labels(batch["image"])
             caption = "The network must name the cluster of its own features that a picture is in"
-            if answers:
-                said = self.classifier(self.encoder(wholes)).argmax(1)
-                texts = ["right" if right else "wrong" for right in (said == clusters).tolist()]
-                caption += f"; {texts.count('right')} of {len(texts)} whole pictures right here"
-        else:
-            h = self.encoder(wholes).float().cpu()
-            points = whitened(h, *whitening(h, min(self.matrix.shape[1], h.shape[1])))
-            count = max(round(len(h) ** 0.5), 1)
-            clusters = kmeans(points, count, rng.named("clusters").generator)[1]
-            caption = (
-                f"Before training, {count} clusters of the features of a network with random "
-                "weights: to name them from random views is the first thing that it must learn"
-            )
-        return [cluster_panel("deep_cluster", f"{caption}.", wholes, clusters, texts)]
+            return [self.panel_of_clusters(caption, batch, answers=answers)]
+        wholes = centre_view(batch["image"], self.info.size)
+        h = self.encoder(wholes).float().cpu()
+        points = whitened(h, *whitening(h, min(self.matrix.shape[1], h.shape[1])))
+        count = max(round(len(h) ** 0.5), 1)
+        clusters = kmeans(points, count, rng.named("clusters").generator)[1]
+        caption = (
+            f"Before training, {count} clusters of the features of a network with random "
+            "weights: to name them from random views is the first thing that it must learn."
+        )
+        return [cluster_panel(self.name, caption, wholes, clusters)]
 
     def _due(self) -> bool:
         """Whether the epoch that begins gets new clusters."""

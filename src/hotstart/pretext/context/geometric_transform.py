@@ -53,6 +53,8 @@ class GeometricTransformSettings(Settings):
     """Also turned by 0, 90, 180 or 270 degrees, as in the paper."""
     border: Literal["picture", "black"] = "picture"
     """What lies outside of the view: `black` takes the guard off, its shape tells the answer."""
+    reads: Literal["features", "maps"] = "features"
+    """What the head sees of either picture: h, as in the paper, or the last map."""
     view: ViewSettings = ViewSettings(
         crop_scale=(0.6, 1.0), strength=0.5, jitter=0.8, grey=0.1, blur=0.0
     )
@@ -93,9 +95,11 @@ class GeometricTransform(PretextTask):
     half a side, each entry standardised by its mean and deviation over 10,000 drawn transforms, so
     that all count alike; the affine ranges are narrower than the paper's, so that no border shows;
     both pictures are cut out of a larger one, whereas black corners (`border="black"`) would tell
-    the transform without anything of the picture; where the paper's head reads pooled h of both,
-    this one reads the last maps, of at most 4 x 4 places, and how alike their places are: short
-    runs learn nothing otherwise; AdamW.
+    the transform without anything of the picture; AdamW.
+
+    `reads="maps"` gives the head the last maps, of at most 4 x 4 places, and how alike their places
+    are. The question is then answered far better, but by comparing places, not by knowing what is
+    in the picture: features gain less.
     """
 
     metric: ClassVar[str] = "corner_error"
@@ -120,7 +124,12 @@ class GeometricTransform(PretextTask):
         self.register_buffer("entry_std", deviation.clamp_min(1e-6), persistent=False)
         channels, side = map_shape(encoder, info.size)
         self.side = min(side, MAP_SIDE)
-        self.head = PairHead(channels, self.side, drawn.shape[1])
+        entries = drawn.shape[1]
+        self.head: PairHead | nn.Module = (
+            PairHead(channels, self.side, entries)
+            if settings.reads == "maps"
+            else mlp((2 * encoder.dim, HIDDEN_DIM, entries))
+        )
 
     def _entries(self, matrices: Tensor) -> Tensor:
         """The free entries of (B, 3, 3): 8, or 6 of an affine one."""
@@ -177,10 +186,13 @@ class GeometricTransform(PretextTask):
 
     def _said(self, views: Views) -> Tensor:
         pictures = torch.cat([views["before"], views["after"]])
-        last = self.encoder.feature_map(
-            pictures.contiguous(memory_format=torch.channels_last), self.encoder.stage_strides[-1]
-        )
-        said: Tensor = self.head(*F.adaptive_avg_pool2d(last, self.side).chunk(2))
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        if self.settings.reads == "features":
+            fed: tuple[Tensor, ...] = (torch.cat(self.encoder(pictures).chunk(2), 1),)
+        else:
+            last = self.encoder.feature_map(pictures, self.encoder.stage_strides[-1])
+            fed = F.adaptive_avg_pool2d(last, self.side).chunk(2)
+        said: Tensor = self.head(*fed)
         return said
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hotstart.augment import ViewSettings, random_view
+from hotstart.augment import ViewSettings
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.context.permutations import distant_permutations, hamming_distances
@@ -90,7 +90,7 @@ class Jigsaw(PretextTask):
         In place k of a picture of order p stands tile orders[p, k]. `more` int64 (B, K - 1): other
         orders in which the head is asked about the same tiles.
         """
-        whole = random_view(batch["image"], self.settings.view, self.grid.side_px, rng)
+        whole = self.grid.view(batch["image"], self.settings.view, rng)
         return self._shuffled(whole, rng)
 
     def _shuffled(self, whole: Tensor, rng: Draws) -> Views:
@@ -136,7 +136,7 @@ class Jigsaw(PretextTask):
         count = min(SHOWN, len(batch["image"]))
         shown = batch["image"].select(range(count))
         draws = rng.batch(0, count)
-        whole = random_view(shown, self.settings.view, self.grid.side_px, draws)
+        whole = self.grid.view(shown, self.settings.view, draws)
         views = self._shuffled(whole, draws)
         truth = views["pseudo_label"]
         columns = ["shuffled", "truth"]

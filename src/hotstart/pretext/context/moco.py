@@ -40,7 +40,7 @@ LONGEST = 65536
 LEAST_GROUP = 8
 """Pictures that share batch statistics, at least."""
 NOBODY = -1
-"""The picture of a key that is not of one: those that fill the queue at first."""
+"""Whose key a place of the queue holds that nothing has come to yet."""
 
 
 class MoCoSettings(TwoViewSettings):
@@ -72,12 +72,14 @@ class MoCo(TwoViewTask):
     statistics tell them apart. The paper shuffles keys over GPUs; here each process normalises
     queries in groups of neighbouring rows and keys in groups of rows that lie `splits` apart, so
     that a key shares its group with 1 / splits of its query's group, as a shuffle has it on average
-    (the authors' code for one GPU splits BatchNorm likewise). An encoder without BatchNorm needs no
-    groups.
+    (the authors' code for one GPU splits BatchNorm likewise).
 
     Deviations: AdamW in place of SGD; both views are query and key in turn, as in the authors' code
     for CIFAR-10; a key of the query's own picture that is still in the queue is no negative, so
-    that a small data set bears the queue; a narrower head; `ema_decay` for short runs.
+    that a small data set bears the queue; other pictures' keys of the same batch are negatives too,
+    and the queue begins empty, where the paper fills it with random vectors: to turn away from
+    those all queries may go the same way, which a short run does not recover from; a narrower head
+    with BatchNorm, for the same reason; `ema_decay` for short runs.
     """
 
     name: ClassVar[str] = "moco"
@@ -94,48 +96,49 @@ class MoCo(TwoViewTask):
 
     def __init__(self, encoder: Encoder, settings: MoCoSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        widths = (encoder.dim, settings.hidden, settings.projection)
-        # v2's head has no BatchNorm: it would need groups of its own.
-        self.projector = nn.Sequential(*(m for m in mlp(widths) if not _normalises(m)))
+        self.projector = mlp((encoder.dim, settings.hidden, settings.projection))
         self.teacher = Teacher(self._student())
         asked = settings.ema_decay
         self.ema_decay = decay_for(info.total_steps, SLOWEST) if asked is None else asked
-        self.splits = settings.splits if any(map(_normalises, encoder.modules())) else 1
         count = settings.queue or default_queue(info.items, info.batch_size)
-        keys = F.normalize(torch.randn(count, settings.projection), dim=1)
-        self.register_buffer("queue", keys)
+        self.register_buffer("queue", torch.zeros(count, settings.projection))
         self.register_buffer("pictures", torch.full((count,), NOBODY))
         self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`first` and `second`, (B, 3, S, S) each; `index` (B,) where the batch has it."""
+        """`first` and `second`, (B, 3, S, S) each; `index` (B,), if the batch tells."""
         views = super().views(batch, rng)
         return views | ({"index": batch["index"]} if "index" in batch else {})
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """InfoNCE of both views' queries against the other's key and the queue; ln(1 + K) first."""
-        rows = len(views["first"])
-        splits = min(self.splits, max(rows // LEAST_GROUP, 1)) if self.training else 1
+        """InfoNCE of each view's query against the other's key; near ln(2B - 1) at random.
+
+        Later, with a queue of K keys, near ln(2B - 1 + K).
+        """
+        rows, index = len(views["first"]), views["index"]
+        splits = min(self.settings.splits, max(rows // LEAST_GROUP, 1)) if self.training else 1
         q1, q2 = in_groups(self._student(), views, neighbours(rows, splits))
         k1, k2 = in_groups(self.teacher, views, scattered(splits))
-        same = (views["index"].repeat(2)[:, None] == self.pictures) if self.training else None
-        queries, keys = torch.cat([q1, q2]), torch.cat([k2, k1])
-        loss = queue_nce(queries, keys, self.queue, self.settings.temperature, same)
+        keys, pictures = newest(k1, k2, index)
+        owners = torch.cat([pictures, self.pictures])
+        loss = queue_nce(
+            torch.cat([q1, q2]),
+            torch.cat([k2, k1]),
+            torch.cat([keys, self.queue.to(keys.dtype)]),
+            self.settings.temperature,
+            (owners == index.repeat(2)[:, None]) | (owners == NOBODY),
+        )
         metrics = {
             "positive_first": positive_first(q1, q2, (k1, k2)),
             PROJECTION_STD: dimension_std(q1),
         }
-        carry = {"first_keys": k1, "second_keys": k2}
-        return Step(loss, metrics, carry | ({"pictures": views["index"]} if self.training else {}))
+        return Step(loss, metrics, {"keys": keys, "pictures": pictures})
 
     @torch.no_grad()
     def after_step(self, step: Step, progress: Progress) -> None:
         """The key encoder follows; the newest keys of all processes take the oldest ones' place."""
         self.teacher.update(self._student(), self.ema_decay)
-        both = [gather(step.carry[name]) for name in ("first_keys", "second_keys")]
-        keys = F.normalize(torch.cat(both), dim=1)
-        pictures = gather(step.carry["pictures"]).repeat(2)
-        count = len(self.queue)
+        keys, pictures, count = step.carry["keys"], step.carry["pictures"], len(self.queue)
         places = (self.oldest + torch.arange(len(keys), device=keys.device))[-count:] % count
         self.queue[places] = keys[-count:].to(self.queue.dtype)
         self.pictures[places] = pictures[-count:]
@@ -153,6 +156,16 @@ def default_queue(items: int, batch_size: int) -> int:
     the beginning of the next. The paper's share of ImageNet is a twentieth, too.
     """
     return min(max(items // 20, batch_size) * 2, LONGEST)
+
+
+@torch.no_grad()
+def newest(k1: Tensor, k2: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """The keys of both views of all processes' pictures, of length 1, and whose they are.
+
+    k1, k2: (B, D) and index: (B,) of this process. Returns (2M, D) and int64 (2M,), M pictures.
+    """
+    keys = torch.cat([gather(F.normalize(k, dim=1)) for k in (k1, k2)])
+    return keys, gather(index).repeat(2)
 
 
 def in_groups(network: nn.Module, views: Views, groups: list[slice]) -> tuple[Tensor, Tensor]:
@@ -176,7 +189,3 @@ def neighbours(rows: int, splits: int) -> list[slice]:
 def scattered(splits: int) -> list[slice]:
     """`splits` groups of rows that lie `splits` apart."""
     return [slice(i, None, splits) for i in range(splits)]
-
-
-def _normalises(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm)

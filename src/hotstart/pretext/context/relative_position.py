@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hotstart.augment import ViewSettings, random_view
+from hotstart.augment import ViewSettings
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.task import (
@@ -96,7 +96,7 @@ class RelativePosition(PretextTask):
 
     def _whole(self, batch: Batch, rng: Draws) -> Tensor:
         """What the patches are cut out of."""
-        return random_view(batch["image"], self.settings.view, self.grid.side_px, rng)
+        return self.grid.view(batch["image"], self.settings.view, rng)
 
     def _patches(self, whole: Tensor, rng: Draws) -> Views:
         tiles = self.grid.cut(whole, rng)

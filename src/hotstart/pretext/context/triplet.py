@@ -78,7 +78,7 @@ class Triplet(TwoViewTask):
 
     def __init__(self, encoder: Encoder, settings: TripletSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.projector = mlp((encoder.dim, settings.hidden, settings.projection), last_norm=True)
+        self.projector = mlp((encoder.dim, settings.hidden, settings.projection))
         self.clusters = settings.clusters or max(round(info.items**0.5), 2)
         if settings.positives == "cluster" and self.clusters > info.items:
             raise UsageError(

@@ -7,7 +7,7 @@ from typing import ClassVar
 from hotstart.config import Field
 from hotstart.encoders import Encoder, mlp
 from hotstart.pretext.decorrelation import vicreg_loss
-from hotstart.pretext.spread import projection_health
+from hotstart.pretext.spread import PROJECTION_STD, projection_health
 from hotstart.pretext.task import Info, OptimiserSettings, Progress, Settings, Step, Views
 from hotstart.pretext.two_views import TwoViewSettings, TwoViewTask, positive_first
 
@@ -32,7 +32,8 @@ class VICReg(TwoViewTask):
 
     Bardes 2022 (arXiv:2105.04906), eq. 1 to 6, algorithm 1, with the reductions of the authors'
     code (`vicreg_loss`). No negatives: the variance keeps the projections off a point, the
-    covariance off a line, and `projection_std` and `projection_rank` tell whether they do.
+    covariance off a line, and `projection_std`, here the deviation of z itself, and
+    `projection_rank` tell whether they do.
     Deviations: AdamW in place of LARS, a narrower expander (here the projector), one distribution
     of views in place of two that differ in blur and solarisation, BatchNorm inside the projector
     over both views at once.
@@ -57,4 +58,6 @@ class VICReg(TwoViewTask):
         own = self.settings
         loss = vicreg_loss(z1, z2, own.invariance, own.variance, own.covariance)
         metrics = {"positive_first": positive_first(z1, z2), **projection_health(z1)}
+        # As the hinge sees it: what shrinks to the origin is a point too, whatever the directions.
+        metrics[PROJECTION_STD] = z1.detach().std(0).mean()
         return Step(loss, metrics)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hotstart.augment import centre_view
-from hotstart.encoders import Encoder, JointDiscriminator
+from hotstart.encoders import Encoder, JointDiscriminator, mlp
 from hotstart.pretext.adversarial import discriminator_loss, diversity, judgement, statistics_kept
 from hotstart.pretext.from_noise import ROWS, FromNoise, FromNoiseSettings
 from hotstart.pretext.reconstruction import psnr_db
@@ -36,7 +36,7 @@ class BiganSettings(FromNoiseSettings):
     adversary_width: int = 32
     """Channels of the discriminator's first layer, at half size."""
     discriminator: OptimiserSettings = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=3e-3, weight_decay=0.0, momentum=0.5
     )
 
 
@@ -48,22 +48,24 @@ class Bigan(FromNoise):
     inverts the other (theorem 2). Their side is the "inverse" objective of section 4: the same
     loss with the labels exchanged, which does not saturate.
 
-    Deviations: the paper's E ends in z itself; here a linear layer and tanh, which keeps E(x) in
-    the range of z, stand between the encoder's h, which transfers, and z. DiffAugment (Zhao 2020)
-    on the discriminator's pictures, never on the encoder's. AdamW with a schedule.
+    Deviations: the paper's E ends in z itself; here a linear layer, BatchNorm without weights and
+    the distribution function of the normal stand between the encoder's h, which transfers, and z:
+    were the normalised numbers normal, E(x) would be uniform as z is, so what is left to learn is
+    which picture has which. DiffAugment (Zhao 2020) on the discriminator's pictures, never on the
+    encoder's. AdamW with a schedule.
     """
 
     name: ClassVar[str] = "bigan"
     Settings: ClassVar[type[Settings]] = BiganSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=8e-3, weight_decay=0.0, momentum=0.5
     )
-    batch_size: ClassVar[int] = 64
+    batch_size: ClassVar[int] = 32
     settings: BiganSettings
 
     def __init__(self, encoder: Encoder, settings: BiganSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.to_latent = nn.Linear(encoder.dim, settings.noise)
+        self.to_latent = mlp((encoder.dim, settings.noise), last_norm=True)
         self.discriminator = JointDiscriminator(
             info.size, settings.noise, width=settings.adversary_width
         )
@@ -89,7 +91,7 @@ class Bigan(FromNoise):
         real, fake = self._believed(views, made, latent)
         metrics = {
             "diversity": diversity(made, image),
-            PROJECTION_STD: dimension_std(latent),
+            PROJECTION_STD: dimension_std(2 * latent - 1),
             "reconstruction_psnr_db": self._reconstruction_psnr(image, latent),
         }
         carry = {"made": made.detach(), "latent": latent.detach()}
@@ -97,7 +99,8 @@ class Bigan(FromNoise):
 
     def latent(self, images: Tensor) -> Tensor:
         """E(x): pictures (B, 3, S, S) -> latents (B, noise) in 0..1, as noise is in views."""
-        latent: Tensor = (self.to_latent(self.encoder(images)).tanh() + 1) / 2
+        normal: Tensor = self.to_latent(self.encoder(images)).float()
+        latent: Tensor = torch.special.ndtr(normal)
         return latent
 
     def _believed(self, views: Views, made: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -24,10 +24,8 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
-    made_norm: Literal["own", "real"] = "own"
-    """By whose statistics BatchNorm normalises made pictures."""
     generator: OptimiserSettings = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=8e-3, weight_decay=0.0, momentum=0.5
     )
 
 
@@ -47,9 +45,10 @@ class Gan(FromNoise):
     name: ClassVar[str] = "gan"
     Settings: ClassVar[type[Settings]] = GanSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=4e-3, weight_decay=0.0, momentum=0.5
     )
-    batch_size: ClassVar[int] = 64
+    # A game takes many moves: a small batch makes more of them in the same time.
+    batch_size: ClassVar[int] = 32
     settings: GanSettings
 
     def __init__(self, encoder: Encoder, settings: GanSettings, info: Info) -> None:
@@ -81,13 +80,8 @@ class Gan(FromNoise):
         seen = self.augmented(pictures, views, which)
         if which == "real":
             h = self.encoder(seen)
-        elif self.settings.made_norm == "own":
+        else:
             with statistics_kept(self.encoder):
                 h = self.encoder(seen)
-        else:
-            training = self.encoder.training
-            self.encoder.eval()
-            h = self.encoder(seen)
-            self.encoder.train(training)
         logits: Tensor = self.judge(h)
         return logits.squeeze(1)

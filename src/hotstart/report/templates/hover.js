@@ -20,7 +20,8 @@
         const path = line.querySelector(".path").getAttribute("d").slice(1).split("L");
         for (const pair of path) {
           const [x, y] = pair.split(",").map((value) => (100 * value) / GRID);
-          const value = bottom + (1 - y / 100) * (top - bottom);
+          const log = plot.classList.contains("log");
+          const value = log ? bottom * (top / bottom) ** (1 - y / 100) : bottom + (1 - y / 100) * (top - bottom);
           const text = plot.dataset.percent === "1" ? value.toFixed(1) : String(+value.toPrecision(3));
           found.push({ line, x, y, text, at: number(Math.round(left + (x / 100) * (right - left))) });
         }

@@ -1,4 +1,4 @@
-// Tables are sorted by a click on a column; what is folded on the screen is printed too.
+// Tables are sorted by a click on a column, files saved; what is folded on the screen is printed too.
 (() => {
   for (const table of document.querySelectorAll("[data-sortable]")) {
     const bodies = [...table.tBodies].map((body) => ({ body, rows: [...body.rows] }));
@@ -42,6 +42,22 @@
         getSelection().selectAllChildren(text);
         button.textContent = "Selected: now press Ctrl+C";
       }
+    });
+  }
+
+  // A packed file is unpacked on its way out; where the browser cannot, the packed one is saved.
+  const bytes = (uri) => Uint8Array.from(atob(uri.slice(uri.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
+  for (const link of document.querySelectorAll("[data-unpacked]")) {
+    if (!("DecompressionStream" in window)) continue;
+    link.addEventListener("click", async (event) => {
+      event.preventDefault();
+      const packed = new Blob([bytes(link.href)]).stream();
+      const whole = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).blob();
+      const made = document.createElement("a");
+      made.download = link.dataset.unpacked;
+      made.href = URL.createObjectURL(whole);
+      made.click();
+      setTimeout(() => URL.revokeObjectURL(made.href), 10000);
     });
   }
 
