@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from hotstart.encoders.cnn import CnnEncoder
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Plan
 from hotstart.training.train import build_task, leave_group
@@ -26,6 +27,16 @@ def without_batch_statistics(module: nn.Module) -> None:
             setattr(module, name, nn.GroupNorm(1, child.num_features))
         else:
             without_batch_statistics(child)
+    if isinstance(module, CnnEncoder):
+        # What reads its weights at another stride is no part of it, and made when it is asked for.
+        borrowing = module._dilated
+
+        def dilated(stride: int) -> nn.Module:
+            twin = borrowing(stride)
+            without_batch_statistics(twin)
+            return twin
+
+        module._dilated = dilated  # type: ignore[method-assign]
 
 
 def main(data: Path, out: Path, task_name: str, processes: int, own: dict[str, Any]) -> None:

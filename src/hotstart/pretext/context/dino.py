@@ -36,6 +36,9 @@ CENTRE_SLOWEST = 0.9
 class DINOSettings(MultiCropSettings):
     """Settings of `dino`."""
 
+    local_crops: int = Field(default=0, ge=0)
+    """Small crops of each picture; the paper's are 8. Runs of minutes on small pictures learn more
+    from more steps; long ones on large pictures are what they are for."""
     prototypes: int = Field(default=1024, ge=2)
     """K, the classes that nobody named; the paper's is 65,536."""
     temperature: float = Field(default=0.1, gt=0)
@@ -66,7 +69,7 @@ class DINO(MultiCropTask):
     as in the paper however short the run, or the pictures would drift to one prototype ahead of it;
     BatchNorm in the projector (in the authors' code an option), for a fresh ViT makes nearly one
     point of all pictures, and short runs would end before it told them apart; narrower heads,
-    fewer and smaller crops, one distribution of large views in place of two that differ in blur and
+    no small crops by default, one distribution of large views in place of two that differ in blur and
     solarisation, constant weight decay, no clipping of gradients, schedules as shares of the run.
     """
 

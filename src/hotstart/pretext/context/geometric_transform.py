@@ -36,6 +36,7 @@ from hotstart.pretext.task import (
     batch_rows,
     to_uint8,
 )
+from hotstart.pretext.two_views import at_least_float
 
 SHOWN = 6
 HIDDEN_DIM = 512
@@ -75,7 +76,7 @@ class PairHead(nn.Module):
         self.perceptron = mlp((places**2 + 2 * channels * places, HIDDEN_DIM, entries))
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        unit = [F.normalize(places.flatten(2).float(), dim=1) for places in (before, after)]
+        unit = [F.normalize(at_least_float(places.flatten(2)), dim=1) for places in (before, after)]
         alike = torch.einsum("bcp,bcq->bpq", *unit).flatten(1)
         read = [self.norm(alike), before.flatten(1), after.flatten(1)]
         said: Tensor = self.perceptron(torch.cat(read, 1))

@@ -26,6 +26,7 @@ from hotstart.pretext.task import (
     Views,
     to_uint8,
 )
+from hotstart.pretext.two_views import at_least_float
 
 RECONSTRUCTED = 16  # Pictures of a batch whose reconstruction is logged.
 
@@ -99,7 +100,7 @@ class Bigan(FromNoise):
 
     def latent(self, images: Tensor) -> Tensor:
         """E(x): pictures (B, 3, S, S) -> latents (B, noise) in 0..1, as noise is in views."""
-        normal: Tensor = self.to_latent(self.encoder(images)).float()
+        normal: Tensor = at_least_float(self.to_latent(self.encoder(images)))
         latent: Tensor = torch.special.ndtr(normal)
         return latent
 
