@@ -69,8 +69,9 @@ class DINO(MultiCropTask):
     as in the paper however short the run, or the pictures would drift to one prototype ahead of it;
     BatchNorm in the projector (in the authors' code an option), for a fresh ViT makes nearly one
     point of all pictures, and short runs would end before it told them apart; narrower heads,
-    no small crops by default, one distribution of large views in place of two that differ in blur and
-    solarisation, constant weight decay, no clipping of gradients, schedules as shares of the run.
+    no small crops by default, one distribution of large views in place of two that differ in blur
+    and solarisation, constant weight decay, no clipping of gradients, schedules as shares of the
+    run.
     """
 
     name: ClassVar[str] = "dino"
