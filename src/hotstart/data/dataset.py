@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hotstart.data.cache import Progress, default_cache_folder, open_cache, sample_sides
+from hotstart.data.cache import Progress, open_cache, sample_sides
 from hotstart.data.discover import discover
+from hotstart.data.entries import default_cache_folder
 from hotstart.data.quarantine import Quarantined, write_quarantine
 from hotstart.data.sample import Batch
 from hotstart.data.source import Found, Source

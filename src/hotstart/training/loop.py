@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from hotstart.augment import centre_view
 from hotstart.data import Dataset, Subset
-from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
+from hotstart.data.entries import default_cache_folder
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
 from hotstart.pretext.spread import PROJECTION_RANK, PROJECTION_STD
