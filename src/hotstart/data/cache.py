@@ -23,7 +23,7 @@ from hotstart.data.decode import kept_short_side
 from hotstart.data.entries import open_entry, place_of
 from hotstart.data.headers import Unreadable
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import Source
+from hotstart.data.source import Items, Source
 from hotstart.data.store import CachedStore, DecodingStore, Store
 from hotstart.data.workers import in_order
 
@@ -209,10 +209,16 @@ def _read_part(source: Source, start: int, stop: int, short_side: int) -> _Part:
     return part
 
 
-def sample_sides(source: Source) -> npt.NDArray[np.int64]:
-    """Int64 (n, 2): short and long side in pixels of some pictures spread over the source."""
+def spread(count: int) -> list[int]:
+    """Some positions spread evenly over 0 .. count - 1; none of nothing."""
+    places = np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)
+    return [int(place) for place in np.unique(places)]
+
+
+def sample_sides(source: Items) -> npt.NDArray[np.int64]:
+    """Int64 (n, 2): short and long side in pixels of some items spread over the source."""
     sides = []
-    for row in np.unique(np.linspace(0, len(source) - 1, SAMPLE).astype(int)).tolist():
+    for row in spread(len(source)):
         with contextlib.suppress(Unreadable):
             sides.append(sorted(source.peek(row)))
     return np.array(sides, np.int64).reshape(-1, 2)

@@ -1,0 +1,123 @@
+"""What is taken of a video: a window of time, and the frames and the sound in it.
+
+All that a task asks of a video is centred on one moment. The longest of it is the window; where in
+the video that lies is a number in 0..1, its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hotstart.data.footage import Facts, Footage
+from hotstart.data.sample import SOUND_HZ, Batch, Clips, Pictures, Spec
+from hotstart.data.store import Integers
+
+Floats = npt.NDArray[np.float64]
+FRAMES = 8
+FRAMES_HZ = 8.0
+SOUND_SECONDS = 1.0
+MOMENT = 1e-6
+"""Seconds. A frame is taken for shown this much before its time: times are rounded numbers."""
+KEYS = ("image", "clip", "audio")
+"""Sample keys that need a place."""
+
+
+def middle(rows: int) -> Tensor:
+    """Places of `rows` windows in the middle of their videos, float32 (rows,)."""
+    return torch.full((rows,), 0.5)
+
+
+def windows(
+    footage: Footage,
+    videos: Integers,
+    specs: Mapping[str, Spec],
+    places: Tensor,
+    audio_offset_seconds: float = 0.0,
+) -> Batch:
+    """The keys of `specs` that a video can give, of int64 (B,) `videos`.
+
+    places: (B,) in 0..1: 0 puts the window at the start of the video, 1 at its end.
+    clip: T frames, evenly spaced in time, `Spec.seconds` from the first to the last; a video that
+    has fewer frames a second gives frames further apart (none twice, at an even frame rate), one
+    that is shorter gives them closer together.
+    image: the frame in the middle. audio: `Spec.seconds` of sound; silence where the video has
+    none. audio_offset_seconds: by how much the sound comes after the frames that it belongs to.
+    """
+    chosen = footage.facts.select(videos)
+    clip = specs.get("clip")
+    spans = np.zeros(len(videos)) if clip is None else _spans(chosen, clip)
+    sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
+    longest = np.maximum(spans, sound)
+    free = np.maximum(chosen.lengths - longest, 0.0)
+    centres = places.numpy().astype(np.float64) * free + np.minimum(longest, chosen.lengths) / 2
+    batch: Batch = {}
+    if "image" in specs:
+        shown = _shown(footage, videos, centres[:, None])
+        batch["image"] = footage.reels.pictures(videos, shown[:, 0])
+    if clip is not None:
+        batch["clip"] = _clips(footage, videos, centres - spans / 2, spans, clip.frames or FRAMES)
+    if "audio" in specs:
+        starts = centres - sound / 2 + audio_offset_seconds - chosen.sound_starts
+        batch["audio"] = _audio(footage, videos, starts, sound)
+    return batch
+
+
+def _spans(chosen: Facts, spec: Spec) -> Floats:
+    """Float64 (B,): seconds from the first frame of each clip to its last."""
+    steps = (spec.frames or FRAMES) - 1
+    asked = steps / FRAMES_HZ if spec.seconds is None else spec.seconds
+    last = chosen.lengths - chosen.intervals
+    return np.minimum(np.maximum(asked, steps * chosen.intervals), last)
+
+
+def _clips(footage: Footage, videos: Integers, starts: Floats, spans: Floats, frames: int) -> Clips:
+    asked = starts[:, None] + spans[:, None] * np.linspace(0, 1, frames)
+    shown = _shown(footage, videos, asked)
+    times = np.stack([footage.reels.times(i)[row] for i, row in zip(videos, shown, strict=True)])
+    pictures = footage.reels.pictures(np.repeat(videos, frames), shown.reshape(-1))
+    return Clips(pictures, torch.from_numpy(times))
+
+
+def _shown(footage: Footage, videos: Integers, seconds: Floats) -> Integers:
+    """Int64 (B, T): which frame is on the screen at `seconds` (B, T)."""
+    shown = np.empty(seconds.shape, np.int64)
+    for row, i in enumerate(videos.tolist()):
+        times = footage.reels.times(i)
+        shown[row] = np.searchsorted(times, seconds[row] + MOMENT, side="right") - 1
+    return np.clip(shown, 0, footage.facts.counts[videos][:, None] - 1)
+
+
+def _sound_seconds(spec: Spec) -> float:
+    return SOUND_SECONDS if spec.seconds is None else spec.seconds
+
+
+def _audio(footage: Footage, videos: Integers, starts: Floats, seconds: float) -> Tensor:
+    """Int16 (B, n) of sound from `starts` (B,) on, in seconds from its first sample."""
+    count = round(seconds * SOUND_HZ)
+    audio = np.zeros((len(videos), count), np.int16)
+    first = np.rint(starts * SOUND_HZ).astype(np.int64)
+    there = footage.facts.samples[videos]
+    lows = np.clip(first, 0, there)
+    highs = np.clip(first + count, 0, there)
+    for row, (i, low, high) in enumerate(zip(videos.tolist(), lows, highs, strict=True)):
+        if high > low:
+            at = int(low - first[row])
+            audio[row, at : at + int(high - low)] = footage.reels.sound(i, int(low), int(high))
+    return torch.from_numpy(audio)
+
+
+class MiddleFrames:
+    """Of each video the frame in its middle, as a `Store` of pictures."""
+
+    def __init__(self, footage: Footage) -> None:
+        self.footage = footage
+
+    def get(self, indices: Integers) -> Pictures:
+        """Pictures at int64 (B,) positions, in that order."""
+        places = middle(len(indices))
+        return windows(self.footage, np.asarray(indices), {"image": Spec()}, places)["image"]
