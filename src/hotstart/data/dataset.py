@@ -17,8 +17,8 @@ from hotstart.data.cache import Progress, open_cache, sample_sides
 from hotstart.data.clips import KEYS, MiddleFrames, middle, windows
 from hotstart.data.discover import discover
 from hotstart.data.entries import default_cache_folder
-from hotstart.data.quarantine import Quarantined, write_quarantine
 from hotstart.data.footage import Footage, open_footage
+from hotstart.data.quarantine import Quarantined, write_quarantine
 from hotstart.data.sample import Batch, Spec
 from hotstart.data.source import Found, Items, Source
 from hotstart.data.splits import SPLITS, assign_splits
@@ -126,8 +126,12 @@ class Dataset:
             raise DataError(
                 f"{self.name} ({self.kind}) has no {', '.join(map(repr, missing))}; it has "
                 f"{', '.join(map(repr, sorted(self.keys)))}"
-                + (FRAMES_HINT.format(self.name) if "clip" in missing else "")
+                f"{self.hint(missing)}"
             )
+
+    def hint(self, missing: Collection[str]) -> str:
+        """What to do about keys that are missing, where that is known."""
+        return FRAMES_HINT.format(self.name) if "clip" in missing else ""
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Bool (N,): which items have all of `keys`; of videos, some have no sound."""

@@ -8,7 +8,9 @@ TUM's RGB-D sets); any other counts frames at `hz`, so that one left out leaves 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,13 +108,10 @@ class FrameFolders(VideoSource):
             yield Frame(self._seconds(place), place - start, pixels)
 
     def frames(self, i: int, short_side: int, stamps: Sequence[int]) -> list[Array]:
-        start, stop = self._stretch(i)
-        shown = [decode(self._bytes(start + stamp), short_side) for stamp in stamps]
-        if len({pixels.shape for pixels in shown}) == 1 and len(shown) > 1:
-            return shown
+        start, _ = self._stretch(i)
         first = next(piece for piece in self.read(i, short_side) if isinstance(piece, Frame))
         size = (first.pixels.shape[1], first.pixels.shape[0])
-        return [_of_size(pixels, size) for pixels in shown]
+        return [_of_size(decode(self._bytes(start + stamp), short_side), size) for stamp in stamps]
 
     def sound(self, i: int) -> Samples:
         return np.empty(0, np.int16)
@@ -174,37 +173,38 @@ def _sequences(pictures: Index) -> tuple[Index, _Sequences]:
         before, number, after = _parts(printable(pictures.name(i)))
         key = (int(pictures.folder[i]), before, after)
         found.setdefault(key, []).append((float(number or 0), i))
-    alone = {folder for folder, _, _ in found}
-    for folder in [folder for folder, _, _ in found]:
-        if sum(key[0] == folder for key in found) > 1:
-            alone.discard(folder)
-    named: list[tuple[bytes, bytes, tuple[int, str, str]]] = []
-    for key in found:
-        folder = pictures.folders[key[0]]
-        parent, _, own = folder.rpartition(b"/")
-        name = (key[1] + key[2].rpartition(".")[0]).strip(" _-.") or "frames"
-        named.append(
-            (parent, own, key) if key[0] in alone and own else (folder, name.encode(), key)
+    in_folder = Counter(folder for folder, _, _ in found)
+    # A folder that holds one video gives it its name.
+    named = sorted(
+        (
+            *_name_of(pictures.folders[key[0]], key[1], key[2], in_folder[key[0]] == 1),
+            sorted(frames),
         )
-    named.sort()
+        for key, frames in found.items()
+    )
     folders = sorted({folder for folder, _, _ in named})
-    members = [sorted(found[key]) for _, _, key in named]
-    lengths = np.array([len(name) for _, name, _ in named], np.int64)
-    frames = [[i for _, i in one] for one in members]
+    code = {folder: number for number, folder in enumerate(folders)}
+    places = [np.array([i for _, i in frames], np.int64) for _, _, frames in named]
     videos = Index(
         root=pictures.root,
         folders=tuple(folders),
-        folder=np.array([folders.index(folder) for folder, _, _ in named], np.uint32),
+        folder=np.array([code[folder] for folder, _, _ in named], np.uint32),
         names=np.frombuffer(b"".join(name for _, name, _ in named), np.uint8),
-        ends=lengths.cumsum(),
-        sizes=np.array([pictures.sizes[one].sum() for one in frames]),
-        changed=np.array([pictures.changed[one].max() for one in frames]),
+        ends=np.array([len(name) for _, name, _ in named], np.int64).cumsum(),
+        sizes=np.array([pictures.sizes[frames].sum() for frames in places]),
+        changed=np.array([pictures.changed[frames].max() for frames in places]),
         problems=pictures.problems,
         others=pictures.others,
     )
-    sequences = _Sequences(
-        np.array([i for one in frames for i in one], np.int64),
-        np.array([number for one in members for number, _ in one]),
-        np.cumsum([len(one) for one in frames]),
-    )
-    return videos, sequences
+    numbers = np.array([number for _, _, frames in named for number, _ in frames])
+    ends = np.array([len(frames) for frames in places], np.int64).cumsum()
+    return videos, _Sequences(np.concatenate(places), numbers, ends)
+
+
+def _name_of(folder: bytes, before: str, after: str, alone: bool) -> tuple[bytes, bytes]:
+    """Folder and name of the video whose frames are called `before`, a number, `after`."""
+    parent, _, own = folder.rpartition(b"/")
+    if alone and own:
+        return parent, own
+    stem = before + after.rpartition(".")[0]
+    return folder, os.fsencode(stem.strip(" _-.") or "frames")

@@ -1,4 +1,4 @@
-"""The list of picture (or video) files: one pass of `os.scandir`, held without a Python object per file."""
+"""The list of picture or video files: one pass of `os.scandir`, no Python object for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV and Parquet tables of the paths of pictures or videos, with labels, groups and splits in their columns."""
+"""CSV and Parquet tables of paths, with labels, groups and splits in their columns."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ SPLIT_COLUMNS = ("split", "subset")
 def open_table(path: Path, label: str | None, group: str | None) -> Found:
     """The pictures, or videos, that a table names.
 
-    They are videos if most of its first paths end like videos. The column of paths is recognised
-    by its name, else it is the only one whose values end like pictures or videos; so are `label` (or `class`) and `split` (or `subset`), the first unless `label` names
-    another. Paths are absolute, or lie beside the table, or are found by a file name that is
-    unique below its folder; the others go to quarantine.
+    They are videos if most of the first paths end like videos. The column of paths is recognised
+    by its name, else it is the only one whose values end like pictures or videos; so are `label`
+    (or `class`) and `split` (or `subset`), the first unless `label` names another. Paths are
+    absolute, or lie beside the table, or are found by a file name that is unique below its folder;
+    the others go to quarantine.
 
     Raises `DataError` for a table that cannot be read or names no picture there is, `UsageError`
     for a column that does not exist.

@@ -66,7 +66,7 @@ def view(source: VideoSource, row: int, short_side: int, folder: Path | None) ->
 
 def _spool(folder: Path | None) -> BinaryIO:
     place = None if folder is None else str(folder)
-    return cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=place))  # noqa: SIM115
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=place))
 
 
 def disk_is_full(error: OSError) -> bool:

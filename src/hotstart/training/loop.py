@@ -138,12 +138,14 @@ class Loop:
             order = np.random.default_rng(seed).permutation(self.items)
         return Loader(
             self.material.dataset,
-            tuple(self.task.needs),
+            self.task.needs,
             self.material.train[order],
             batch_size=self.plan.batch_size,
             rank=self.rank,
             world=self.world,
             start_batch=inside,
+            seed=self.plan.seed,
+            first_step=epoch * self.epoch_steps,
         )
 
     def _one_step(self, batch: Batch) -> None:
