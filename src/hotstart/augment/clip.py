@@ -35,8 +35,9 @@ def apply_clip(clips: Clips, parameters: ViewParameters, size: int) -> Tensor:
     """
     if len(parameters) != len(clips):
         raise UsageError(
-            f"got parameters of {len(parameters)} views for {len(clips)} clips; they must be as many"
+            f"got parameters of {len(parameters)} views for {len(clips)} clips; "
+            "they must be as many"
         )
     rows = torch.arange(len(clips), device=parameters.box.device).repeat_interleave(clips.frames)
     views = apply_view(clips.pictures, parameters.select(rows), size)
-    return views.unflatten(0, (len(clips), clips.frames)).transpose(1, 2)
+    return views.view(len(clips), clips.frames, 3, size, size).transpose(1, 2)

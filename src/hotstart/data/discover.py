@@ -102,9 +102,10 @@ def _animated(index: Index) -> bool:
     chosen = np.unique(np.linspace(0, len(index) - 1, GIFS_OPENED).astype(int)).tolist()
     moving = 0
     for i in chosen:
-        with contextlib.suppress(Exception):  # damaged: the cache will tell
-            with Image.open(os.fsdecode(index.file(i))) as image:
-                moving += getattr(image, "n_frames", 1) > 1
+        name = os.fsdecode(index.file(i))
+        # What is damaged, the cache will tell.
+        with contextlib.suppress(Exception), Image.open(name) as image:
+            moving += getattr(image, "n_frames", 1) > 1
     return 2 * moving > len(chosen)
 
 

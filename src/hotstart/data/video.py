@@ -70,7 +70,8 @@ class VideoFiles(VideoSource):
             times = _Times(stream)
             scale = _Scale(short_side)
             for packet in _guarded(container.demux(*ear.streams, stream)):
-                if packet.stream_index == stream.index:
+                # The packets that end a stream have no `stream_index` of their own.
+                if packet.stream.index == stream.index:
                     for frame in _guarded(stream.decode(packet)):
                         seconds, stamp = times.of(frame)
                         yield Frame(seconds, stamp, scale.of(frame))
