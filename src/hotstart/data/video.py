@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import av
@@ -69,10 +69,10 @@ class VideoFiles(VideoSource):
             ear = _Ear(container)
             times = _Times(stream)
             scale = _Scale(short_side)
-            for packet in _guarded(container.demux(*ear.streams, stream)):
+            for packet in _packets(container, *ear.streams, stream):
                 # The packets that end a stream have no `stream_index` of their own.
                 if packet.stream.index == stream.index:
-                    for frame in _guarded(stream.decode(packet)):
+                    for frame in _decoded(stream, packet):
                         seconds, stamp = times.of(frame)
                         yield Frame(seconds, stamp, scale.of(frame))
                 else:
@@ -94,8 +94,8 @@ class VideoFiles(VideoSource):
     def sound(self, i: int) -> Samples:
         with _opened(self.index.file(i)) as (container, _):
             ear = _Ear(container)
-            packets = container.demux(*ear.streams) if ear.streams else ()
-            heard = [sound for packet in _guarded(packets) for sound in ear.hear(packet)]
+            packets = _packets(container, *ear.streams) if ear.streams else ()
+            heard = [sound for packet in packets for sound in ear.hear(packet)]
             heard += ear.hear(None)
         return np.concatenate([sound.samples for sound in heard] or [np.empty(0, np.int16)])
 
@@ -110,8 +110,8 @@ class VideoFiles(VideoSource):
                 except av.error.FFmpegError:
                     return {}
             last = max(wanted)
-            for packet in _guarded(container.demux(stream)):
-                for frame in _guarded(stream.decode(packet)):
+            for packet in _packets(container, stream):
+                for frame in _decoded(stream, packet):
                     stamp = frame.pts if seek else times.of(frame)[1]
                     if stamp in wanted and stamp not in found:
                         found[stamp] = scale.of(frame)
@@ -238,10 +238,16 @@ def _opened(path: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
             yield container, stream
 
 
-def _guarded(values: Iterable[Any]) -> Iterator[Any]:
-    """`values`, FFmpeg's complaints turned into `Unreadable`."""
+def _packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
     try:
-        yield from values
+        yield from container.demux(*streams)
+    except av.error.FFmpegError as error:
+        raise Unreadable(f"damaged: {_said(error)}") from None
+
+
+def _decoded(stream: VideoStream, packet: av.Packet[Any]) -> list[VideoFrame]:
+    try:
+        return stream.decode(packet)
     except av.error.FFmpegError as error:
         raise Unreadable(f"damaged: {_said(error)}") from None
 
