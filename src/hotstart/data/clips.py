@@ -54,7 +54,9 @@ def windows(
     sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
     longest = np.maximum(spans, sound)
     free = np.maximum(chosen.lengths - longest, 0.0)
-    centres = places.numpy().astype(np.float64) * free + np.minimum(longest, chosen.lengths) / 2
+    # Place 1 is a little short of the end, so that it shows the last frame once alone.
+    starts = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
+    centres = starts + np.minimum(longest, chosen.lengths) / 2
     batch: Batch = {}
     if "image" in specs:
         shown = _shown(footage, videos, centres[:, None])
@@ -62,8 +64,8 @@ def windows(
     if clip is not None:
         batch["clip"] = _clips(footage, videos, centres - spans / 2, spans, clip.frames or FRAMES)
     if "audio" in specs:
-        starts = centres - sound / 2 + audio_offset_seconds - chosen.sound_starts
-        batch["audio"] = _audio(footage, videos, starts, sound)
+        heard = centres - sound / 2 + audio_offset_seconds - chosen.sound_starts
+        batch["audio"] = _audio(footage, videos, heard, sound)
     return batch
 
 

@@ -41,7 +41,7 @@ class Facts(NamedTuple):
 
     rows: int32, positions in the source; hashes: uint64; heights, widths: int32, px as kept;
     counts: int64, frames; lengths: float64, seconds, with the time that the last frame is shown;
-    intervals: float64, seconds within which nine frames of ten are followed by the next;
+    intervals: float64, seconds, the median from one frame to the next, rounded up;
     samples: int64, of sound, 0 where there is none; sound_starts: float64, seconds from the first
     frame to the first sample
     """

@@ -20,6 +20,8 @@ from hotstart.data.videos import Frame, Sound, VideoSource
 SPOOL_BYTES = 2**24
 """Of a video that stay in memory until they are copied to their place; more go to the disk."""
 
+ROUNDING_SECONDS = 0.0015
+
 
 @dataclass(frozen=True)
 class Viewed:
@@ -105,7 +107,9 @@ def _view(
             else "damaged: no frame of it can be decoded"
         )
     seconds = np.array(times) - times[0]
-    interval = float(np.quantile(np.diff(seconds), 0.9))
+    gaps = np.diff(seconds)
+    # Some formats round times to milliseconds, and 30 Hz becomes 33, 33, 34: the longest of those.
+    interval = float(gaps[gaps <= np.median(gaps) + ROUNDING_SECONDS].max())
     length = float(seconds[-1]) + interval
     start = heard_at - times[0] if samples else 0.0
     return Viewed(
