@@ -1,4 +1,4 @@
-"""Folders and tables of videos, folders of frames: what they are taken for, and what is left out."""
+"""Folders and tables of videos, folders of frames: what they are taken for, what is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from PIL import Image
 
