@@ -226,3 +226,34 @@ def test_pictures_have_no_clips_and_say_what_to_do(tmp_path: Path) -> None:
         Image.fromarray(picture(i)).save(tmp_path / f"{i}.png")
     with pytest.raises(DataError, match=r"has no 'clip'.*give frames:"):
         open_dataset(tmp_path, size=32).batch(ONE, {"clip"})
+
+
+def test_a_long_video_is_several_items_of_one_group(tmp_path: Path) -> None:
+    """Frames of one colour each, one a second: 50 s and 50 frames are three stretches."""
+    for k in range(50):
+        pixels = np.full((40, 40, 3), 5 * k, np.uint8)
+        (tmp_path / "v" / "long").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "v" / "long" / f"{k:02d}.png")
+    for k in range(4):
+        (tmp_path / "v" / "short").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((40, 40, 3), k, np.uint8)).save(tmp_path / f"v/short/{k}.png")
+    dataset = open_dataset(f"frames:{tmp_path / 'v'}?hz=1", size=32)
+    assert [dataset.path(i) for i in range(4)] == [
+        "long",
+        "long from 16.0 s",
+        "long from 33.0 s",
+        "short",
+    ]
+    assert dataset.groups.tolist() == [0, 0, 0, 1]
+    assert len(set(dataset.hashes.tolist())) == 4
+    assert dataset.describe()["videos"] == 2
+    rows = np.repeat(np.arange(4), 40)
+    places = torch.linspace(0, 1, 40).repeat(4)
+    clips = dataset.batch(rows, {"clip": Spec(frames=3, seconds=2)}, places)["clip"]
+    for i, (first, stop) in enumerate(((0, 16), (16, 33), (33, 50))):
+        times = clips.times[40 * i : 40 * (i + 1)]
+        assert sorted(set(times.flatten().tolist())) == list(range(first, stop))
+        of_stretch = torch.stack([clips[row][:, 0, 0, 0] for row in range(40 * i, 40 * (i + 1))])
+        assert torch.equal(of_stretch.double(), 5 * times)
+    train, held = pretraining_split(dataset)
+    assert not set(dataset.groups[train].tolist()) & set(dataset.groups[held].tolist())

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.data.footage import Facts, Footage
+from hotstart.data.footage import Footage
 from hotstart.data.sample import SOUND_HZ, Batch, Clips, Pictures, Spec
 from hotstart.data.store import Integers
+from hotstart.data.stretches import Stretches
 
 Floats = npt.NDArray[np.float64]
 FRAMES = 8
@@ -33,13 +34,13 @@ def middle(rows: int) -> Tensor:
 
 
 def windows(
-    footage: Footage,
-    videos: Integers,
+    stretches: Stretches,
+    items: Integers,
     specs: Mapping[str, Spec],
     places: Tensor,
     audio_offset_seconds: float = 0.0,
 ) -> Batch:
-    """The keys of `specs` that a video can give, of int64 (B,) `videos`.
+    """The keys of `specs` that a video can give, of int64 (B,) `items`.
 
     places: (B,) in 0..1: 0 puts the window at the start of the video, 1 at its end.
     clip: T frames, evenly spaced in time, `Spec.seconds` from the first to the last; a video that
@@ -48,50 +49,50 @@ def windows(
     image: the frame in the middle. audio: `Spec.seconds` of sound; silence where the video has
     none. audio_offset_seconds: by how much the sound comes after the frames that it belongs to.
     """
-    chosen = footage.facts.select(videos)
+    lengths = stretches.lengths[items]
     clip = specs.get("clip")
-    spans = np.zeros(len(videos)) if clip is None else _spans(chosen, clip)
+    spans = np.zeros(len(items)) if clip is None else _spans(stretches, items, clip)
     sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
     longest = np.maximum(spans, sound)
-    free = np.maximum(chosen.lengths - longest, 0.0)
+    free = np.maximum(lengths - longest, 0.0)
     # Place 1 is a little short of the end, so that it shows the last frame once alone.
-    starts = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
-    centres = starts + np.minimum(longest, chosen.lengths) / 2
+    before = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
+    centres = stretches.starts[items] + before + np.minimum(longest, lengths) / 2
+    videos, reels = stretches.videos[items], stretches.footage.reels
     batch: Batch = {}
     if "image" in specs:
-        shown = _shown(footage, videos, centres[:, None])
-        batch["image"] = footage.reels.pictures(videos, shown[:, 0])
+        shown = _shown(stretches, items, centres[:, None])
+        batch["image"] = reels.pictures(videos, shown[:, 0])
     if clip is not None:
-        batch["clip"] = _clips(footage, videos, centres - spans / 2, spans, clip.frames or FRAMES)
+        frames = clip.frames or FRAMES
+        asked = (centres - spans / 2)[:, None] + spans[:, None] * np.linspace(0, 1, frames)
+        shown = _shown(stretches, items, asked)
+        times = np.stack([reels.times(i)[row] for i, row in zip(videos, shown, strict=True)])
+        pictures = reels.pictures(np.repeat(videos, frames), shown.reshape(-1))
+        batch["clip"] = Clips(pictures, torch.from_numpy(times))
     if "audio" in specs:
-        heard = centres - sound / 2 + audio_offset_seconds - chosen.sound_starts
-        batch["audio"] = _audio(footage, videos, heard, sound)
+        heard = centres - sound / 2 + audio_offset_seconds
+        batch["audio"] = _audio(stretches.footage, videos, heard, sound)
     return batch
 
 
-def _spans(chosen: Facts, spec: Spec) -> Floats:
+def _spans(stretches: Stretches, items: Integers, spec: Spec) -> Floats:
     """Float64 (B,): seconds from the first frame of each clip to its last."""
     steps = (spec.frames or FRAMES) - 1
     asked = steps / FRAMES_HZ if spec.seconds is None else spec.seconds
-    last = chosen.lengths - chosen.intervals
-    return np.minimum(np.maximum(asked, steps * chosen.intervals), last)
+    intervals = stretches.footage.facts.intervals[stretches.videos[items]]
+    last = stretches.lengths[items] - intervals
+    return np.minimum(np.maximum(asked, steps * intervals), np.maximum(last, 0))
 
 
-def _clips(footage: Footage, videos: Integers, starts: Floats, spans: Floats, frames: int) -> Clips:
-    asked = starts[:, None] + spans[:, None] * np.linspace(0, 1, frames)
-    shown = _shown(footage, videos, asked)
-    times = np.stack([footage.reels.times(i)[row] for i, row in zip(videos, shown, strict=True)])
-    pictures = footage.reels.pictures(np.repeat(videos, frames), shown.reshape(-1))
-    return Clips(pictures, torch.from_numpy(times))
-
-
-def _shown(footage: Footage, videos: Integers, seconds: Floats) -> Integers:
-    """Int64 (B, T): which frame is on the screen at `seconds` (B, T)."""
+def _shown(stretches: Stretches, items: Integers, seconds: Floats) -> Integers:
+    """Int64 (B, T): which frame of the video is on the screen at `seconds` (B, T)."""
     shown = np.empty(seconds.shape, np.int64)
-    for row, i in enumerate(videos.tolist()):
-        times = footage.reels.times(i)
+    for row, video in enumerate(stretches.videos[items].tolist()):
+        times = stretches.footage.reels.times(video)
         shown[row] = np.searchsorted(times, seconds[row] + MOMENT, side="right") - 1
-    return np.clip(shown, 0, footage.facts.counts[videos][:, None] - 1)
+    first = stretches.firsts[items][:, None]
+    return np.clip(shown, first, first + stretches.counts[items][:, None] - 1)
 
 
 def _sound_seconds(spec: Spec) -> float:
@@ -99,10 +100,10 @@ def _sound_seconds(spec: Spec) -> float:
 
 
 def _audio(footage: Footage, videos: Integers, starts: Floats, seconds: float) -> Tensor:
-    """Int16 (B, n) of sound from `starts` (B,) on, in seconds from its first sample."""
+    """Int16 (B, n) of sound from `starts` (B,) on, in seconds from the video's first frame."""
     count = round(seconds * SOUND_HZ)
     audio = np.zeros((len(videos), count), np.int16)
-    first = np.rint(starts * SOUND_HZ).astype(np.int64)
+    first = np.rint((starts - footage.facts.sound_starts[videos]) * SOUND_HZ).astype(np.int64)
     there = footage.facts.samples[videos]
     lows = np.clip(first, 0, there)
     highs = np.clip(first + count, 0, there)
@@ -114,12 +115,12 @@ def _audio(footage: Footage, videos: Integers, starts: Floats, seconds: float) -
 
 
 class MiddleFrames:
-    """Of each video the frame in its middle, as a `Store` of pictures."""
+    """Of each stretch the frame in its middle, as a `Store` of pictures."""
 
-    def __init__(self, footage: Footage) -> None:
-        self.footage = footage
+    def __init__(self, stretches: Stretches) -> None:
+        self.stretches = stretches
 
     def get(self, indices: Integers) -> Pictures:
         """Pictures at int64 (B,) positions, in that order."""
         places = middle(len(indices))
-        return windows(self.footage, np.asarray(indices), {"image": Spec()}, places)["image"]
+        return windows(self.stretches, np.asarray(indices), {"image": Spec()}, places)["image"]

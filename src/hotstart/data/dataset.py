@@ -23,6 +23,7 @@ from hotstart.data.sample import Batch, Spec
 from hotstart.data.source import Found, Items, Source
 from hotstart.data.splits import SPLITS, assign_splits
 from hotstart.data.store import Store
+from hotstart.data.stretches import Stretches, cut_videos
 from hotstart.data.videos import VideoSource
 from hotstart.errors import DataError
 
@@ -35,7 +36,8 @@ class Dataset:
 
     hashes: uint64 (N,), content; split: uint8 (N,), codes into `split_names`;
     labels: int64 (N,), positions in `classes`, -1 where none; groups: int64 (N,)
-    pictures: of videos, the frame in the middle of each; footage: None for pictures
+    pictures: of videos, the frame in the middle of each
+    stretches: None for pictures; of videos, what each item is (a long one is several)
     """
 
     split_names = SPLITS
@@ -49,7 +51,7 @@ class Dataset:
         hashes: npt.NDArray[np.uint64],
         pictures: Store,
         quarantine: tuple[Quarantined, ...],
-        footage: Footage | None = None,
+        stretches: Stretches | None = None,
         audio_offset_seconds: float = 0.0,
     ) -> None:
         self.name = name
@@ -60,10 +62,12 @@ class Dataset:
         self.hashes = hashes
         self.pictures = pictures
         self.quarantine = quarantine
-        self.footage = footage
+        self.stretches = stretches
         self.audio_offset_seconds = audio_offset_seconds
         labels = None if found.labels is None else found.labels[rows].astype(np.int64)
         groups = None if found.groups is None else found.groups[rows]
+        if groups is None and stretches is not None:
+            groups = stretches.videos
         given = None if found.split is None else found.split[rows]
         self.split = assign_splits(hashes, groups, labels, given)
         self.labels = np.full(len(rows), -1, np.int64) if labels is None else labels
@@ -77,14 +81,20 @@ class Dataset:
 
     def path(self, i: int) -> str:
         """Name of item i for people, relative to the data."""
-        return self._source.path(int(self._rows[i]))
+        path = self._source.path(int(self._rows[i]))
+        return path if self.stretches is None else self.stretches.name(i, path)
+
+    @property
+    def footage(self) -> Footage | None:
+        """The videos themselves, where it is a set of such."""
+        return None if self.stretches is None else self.stretches.footage
 
     @property
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
         keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
-        if self.footage is not None:
-            keys |= {"clip"} | ({"audio"} if self.footage.facts.samples.any() else set())
+        if self.stretches is not None:
+            keys |= {"clip"} | ({"audio"} if self.stretches.heard.any() else set())
         return frozenset(keys)
 
     def batch(
@@ -104,11 +114,11 @@ class Dataset:
         self.require(keys)
         indices = np.asarray(indices, dtype=np.int64)
         batch: Batch = {}
-        if self.footage is not None:
+        if self.stretches is not None:
             specs = keys if isinstance(keys, Mapping) else dict.fromkeys(keys, Spec())
             if not specs.keys().isdisjoint(KEYS):
                 places = middle(len(indices)) if places is None else places
-                batch = windows(self.footage, indices, specs, places, self.audio_offset_seconds)
+                batch = windows(self.stretches, indices, specs, places, self.audio_offset_seconds)
         elif "image" in keys:
             batch["image"] = self.pictures.get(indices)
         if "index" in keys:
@@ -135,9 +145,9 @@ class Dataset:
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Bool (N,): which items have all of `keys`; of videos, some have no sound."""
-        if self.footage is None or "audio" not in keys:
+        if self.stretches is None or "audio" not in keys:
             return np.ones(len(self), bool)
-        return np.asarray(self.footage.facts.samples > 0)
+        return self.stretches.heard
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Int64 positions of one split, ascending."""
@@ -161,7 +171,7 @@ class Dataset:
         if self.footage is not None:
             facts = self.footage.facts
             of_videos = {
-                "videos": len(self),
+                "videos": len(facts.rows),
                 "frames": int(facts.counts.sum()),
                 "seconds": round(float(facts.lengths.sum()), 3),
                 "without_sound": int((facts.samples == 0).sum()),
@@ -245,18 +255,18 @@ def open_dataset(
     name = str(data)
     if isinstance(found.source, VideoSource):
         footage = open_footage(found.source, side, folder, cache_bytes, progress)
-        facts = footage.facts
+        stretches = cut_videos(footage)
         quarantine = (*found.problems, *footage.quarantine)
-        _require_some(name, "videos", facts.rows, quarantine)
+        _require_some(name, "videos", stretches.rows, quarantine)
         return Dataset(
             name,
             side,
             found,
-            facts.rows,
-            facts.hashes,
-            MiddleFrames(footage),
+            stretches.rows,
+            stretches.hashes,
+            MiddleFrames(stretches),
             (*quarantine, *footage.remarks),
-            footage,
+            stretches,
             audio_offset_seconds,
         )
     assert isinstance(found.source, Source)

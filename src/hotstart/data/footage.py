@@ -56,11 +56,6 @@ class Facts(NamedTuple):
     samples: npt.NDArray[np.int64]
     sound_starts: npt.NDArray[np.float64]
 
-    def select(self, videos: npt.NDArray[np.int64]) -> Facts:
-        """Those of some videos, in that order."""
-        columns: list[Any] = [column[videos] for column in self]
-        return Facts(*columns)
-
 
 _CODES = "iQiiqddqd"
 """Their types, as `array` calls them."""
