@@ -17,6 +17,7 @@ from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
 from hotstart.options import (
     Accelerator,
+    AudioOffset,
     Encoder,
     Group,
     Json,
@@ -116,6 +117,7 @@ def pretrain(
     checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
     label: Label = None,
     group: Group = None,
+    audio_offset_seconds: AudioOffset = None,
 ) -> None:
     """Train an encoder on a pretext task; no labels needed."""
     from hotstart import api
@@ -132,6 +134,7 @@ def pretrain(
         "checkpoint_seconds": checkpoint_seconds,
         "label": label,
         "group": group,
+        "audio_offset_seconds": audio_offset_seconds,
     }
     with RunDisplay() as display:
         folder = api.pretrain(

@@ -85,6 +85,8 @@ class PretrainSettings(Settings):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None
+    audio_offset_seconds: float = 0.0
+    """By how much the sound of videos comes after the frames that it belongs to."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each task: `{"rotation": {"all_four": True}}`."""
     variant: str | None = None

@@ -28,6 +28,9 @@ Size = Annotated[int | None, typer.Option(help="Picture side in pixels; follows 
 StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
 Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]
+AudioOffset = Annotated[
+    float | None, typer.Option(help="How much later the sound of videos comes than its frames.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Set = Annotated[

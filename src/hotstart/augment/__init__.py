@@ -1,14 +1,20 @@
 """Views: random parameters are drawn in a batch, then applied."""
 
+from hotstart.augment.clip import apply_clip, centre_clip, random_clip
 from hotstart.augment.settings import ViewParameters, ViewSettings, draw_view
+from hotstart.augment.sound import log_mel
 from hotstart.augment.views import apply_view, centre_view, crop, random_view
 
 __all__ = [
     "ViewParameters",
     "ViewSettings",
+    "apply_clip",
     "apply_view",
+    "centre_clip",
     "centre_view",
     "crop",
     "draw_view",
+    "log_mel",
+    "random_clip",
     "random_view",
 ]

@@ -91,7 +91,11 @@ def centre_view(pictures: Pictures, size: int) -> Tensor:
     Equal to a resize of the short side to `size` and a centre crop. Returns float32
     (B, 3, size, size) in 0..1.
     """
+    return apply_view(pictures, plain(centre_box(pictures)), size)
+
+
+def centre_box(pictures: Pictures) -> Tensor:
+    """The largest centred square of each picture: int64 (B, 4), x, y, width, height, on the CPU."""
     widths, heights = pictures.widths.cpu(), pictures.heights.cpu()
     side = torch.minimum(widths, heights)
-    box = torch.stack([(widths - side) // 2, (heights - side) // 2, side, side], 1)
-    return apply_view(pictures, plain(box), size)
+    return torch.stack([(widths - side) // 2, (heights - side) // 2, side, side], 1)

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.decode import kept_short_side
+from hotstart.data.entries import open_entry, place_of
 from hotstart.data.headers import Unreadable
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import Source
-from hotstart.data.store import CachedStore, DecodingStore, Store, cores
-from hotstart.errors import DataError
+from hotstart.data.source import Items, Source
+from hotstart.data.store import CachedStore, DecodingStore, Store
+from hotstart.data.workers import in_order
 
 VERSION = 1
 """Of what a cached picture looks like: raise it when decoding or the files here change."""
@@ -64,12 +59,6 @@ class _Part:
     looked_at: int
 
 
-def default_cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/hotstart`, by default `~/.cache/hotstart`."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "hotstart"
-
-
 def open_cache(
     source: Source,
     size: int,
@@ -85,29 +74,19 @@ def open_cache(
 
     Raises `DataError` when the folder cannot be written.
     """
-    place = (
-        folder / "pictures" / hashlib.sha256(f"{source.origin}|{size}".encode()).hexdigest()[:24]
+    place = place_of(folder, "pictures", source.origin, size)
+
+    def build(building: Path, budget: int) -> None:
+        _build(building, source, size, budget, progress)
+        source.release()
+
+    return open_entry(
+        place,
+        f"{source.fingerprint[:24]}-v{VERSION}",
+        lambda entry, budget: _open(entry, source, size, budget),
+        build,
+        budget_bytes,
     )
-    entry = place / f"{source.fingerprint[:24]}-v{VERSION}"
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        budget = shutil.disk_usage(place).free // 2 if budget_bytes is None else budget_bytes
-        cached = _open(entry, source, size, budget)
-        if cached is None:
-            with _only_one(place):
-                cached = _open(entry, source, size, budget)
-                if cached is None:
-                    _build(entry, source, size, budget, progress)
-                    source.release()
-                    cached = _open(entry, source, size, budget)
-    except OSError as error:
-        raise DataError(
-            f"the cache folder {place} cannot be used: {error.strerror or error}; make room there "
-            f"or set XDG_CACHE_HOME to a folder that can be written"
-        ) from None
-    if cached is None:
-        raise DataError(f"the cache in {entry} vanished while it was read; start again")
-    return cached
 
 
 def _open(entry: Path, source: Source, size: int, budget: int) -> Cached | None:
@@ -133,34 +112,12 @@ def _open(entry: Path, source: Source, size: int, budget: int) -> Cached | None:
     return Cached(np.asarray(rows), np.asarray(hashes), store, problems)
 
 
-@contextlib.contextmanager
-def _only_one(place: Path) -> Iterator[None]:
-    """Hold the lock of `place`; it is let go when the process ends, however it ends."""
-    with (place / "lock").open("w") as handle:
-        # A file system without locks: two builds at once then, each whole.
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _build(entry: Path, source: Source, size: int, budget: int, progress: Progress | None) -> None:
+def _build(
+    building: Path, source: Source, size: int, budget: int, progress: Progress | None
+) -> None:
     short_side = kept_short_side(size)
     needed = _estimate(source, short_side)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=entry.parent))
-    try:
-        _fill(building, source, short_side, needed, budget, progress)
-        for (
-            old
-        ) in entry.parent.iterdir():  # earlier states of the data, and builds that were killed
-            if old.is_dir() and old != building:
-                shutil.rmtree(old, ignore_errors=True)
-        try:
-            building.rename(entry)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    _fill(building, source, short_side, needed, budget, progress)
 
 
 def _fill(
@@ -231,20 +188,10 @@ def _write(file: int, pictures: list[npt.NDArray[np.uint8]]) -> bool:
 def _in_order(source: Source, short_side: int) -> Iterator[_Part]:
     """Parts of the source in order, made by all cores, never more than a few in memory."""
     count = len(source)
-    starts = iter(range(0, count, CHUNK))
-    waiting: deque[Future[_Part]] = deque()
-    workers = cores()
-    with ThreadPoolExecutor(workers, thread_name_prefix="hotstart-cache") as threads:
-        try:
-            for start in starts:
-                stop = min(start + CHUNK, count)
-                waiting.append(threads.submit(_read_part, source, start, stop, short_side))
-                if len(waiting) >= 3 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
+    return in_order(
+        lambda start: _read_part(source, start, min(start + CHUNK, count), short_side),
+        range(0, count, CHUNK),
+    )
 
 
 def _read_part(source: Source, start: int, stop: int, short_side: int) -> _Part:
@@ -262,10 +209,16 @@ def _read_part(source: Source, start: int, stop: int, short_side: int) -> _Part:
     return part
 
 
-def sample_sides(source: Source) -> npt.NDArray[np.int64]:
-    """Int64 (n, 2): short and long side in pixels of some pictures spread over the source."""
+def spread(count: int) -> list[int]:
+    """Some positions spread evenly over 0 .. count - 1; none of nothing."""
+    places = np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)
+    return [int(place) for place in np.unique(places)]
+
+
+def sample_sides(source: Items) -> npt.NDArray[np.int64]:
+    """Int64 (n, 2): short and long side in pixels of some items spread over the source."""
     sides = []
-    for row in np.unique(np.linspace(0, len(source) - 1, SAMPLE).astype(int)).tolist():
+    for row in spread(len(source)):
         with contextlib.suppress(Unreadable):
             sides.append(sorted(source.peek(row)))
     return np.array(sides, np.int64).reshape(-1, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from hotstart.data.cache import Progress, default_cache_folder, open_cache, sample_sides
+from hotstart.data.cache import Progress, open_cache, sample_sides
+from hotstart.data.clips import KEYS, MiddleFrames, middle, windows
 from hotstart.data.discover import discover
+from hotstart.data.entries import default_cache_folder
+from hotstart.data.footage import Footage, open_footage
 from hotstart.data.quarantine import Quarantined, write_quarantine
-from hotstart.data.sample import Batch
-from hotstart.data.source import Found, Source
+from hotstart.data.sample import Batch, Spec
+from hotstart.data.source import Found, Items, Source
 from hotstart.data.splits import SPLITS, assign_splits
 from hotstart.data.store import Store
+from hotstart.data.stretches import Stretches, cut_videos
+from hotstart.data.videos import VideoSource
 from hotstart.errors import DataError
 
 SUGGESTED_SIZES = (64, 48, 32)
+FRAMES_HINT = "; if each of its folders holds the frames of one video, give frames:{}"
 
 
 class Dataset:
-    """N readable pictures in a fixed order, and what is known of each.
+    """N readable pictures, or videos, in a fixed order, and what is known of each.
 
     hashes: uint64 (N,), content; split: uint8 (N,), codes into `split_names`;
     labels: int64 (N,), positions in `classes`, -1 where none; groups: int64 (N,)
+    pictures: of videos, the frame in the middle of each
+    stretches: None for pictures; of videos, what each item is (a long one is several)
     """
 
     split_names = SPLITS
@@ -42,6 +51,8 @@ class Dataset:
         hashes: npt.NDArray[np.uint64],
         pictures: Store,
         quarantine: tuple[Quarantined, ...],
+        stretches: Stretches | None = None,
+        audio_offset_seconds: float = 0.0,
     ) -> None:
         self.name = name
         self.size = size
@@ -51,13 +62,17 @@ class Dataset:
         self.hashes = hashes
         self.pictures = pictures
         self.quarantine = quarantine
+        self.stretches = stretches
+        self.audio_offset_seconds = audio_offset_seconds
         labels = None if found.labels is None else found.labels[rows].astype(np.int64)
         groups = None if found.groups is None else found.groups[rows]
+        if groups is None and stretches is not None:
+            groups = stretches.videos
         given = None if found.split is None else found.split[rows]
         self.split = assign_splits(hashes, groups, labels, given)
         self.labels = np.full(len(rows), -1, np.int64) if labels is None else labels
         self.groups = np.arange(len(rows), dtype=np.int64) if groups is None else groups
-        self._source: Source = found.source
+        self._source: Items = found.source
         self._rows = rows
         self.fingerprint = self._fingerprint()
 
@@ -65,23 +80,46 @@ class Dataset:
         return len(self.hashes)
 
     def path(self, i: int) -> str:
-        """Name of picture i for people, relative to the data."""
-        return self._source.path(int(self._rows[i]))
+        """Name of item i for people, relative to the data."""
+        path = self._source.path(int(self._rows[i]))
+        return path if self.stretches is None else self.stretches.name(i, path)
+
+    @property
+    def footage(self) -> Footage | None:
+        """The videos themselves, where it is a set of such."""
+        return None if self.stretches is None else self.stretches.footage
 
     @property
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
-        return frozenset({"image", "index", "group"} | ({"label"} if self.classes else set()))
+        keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
+        if self.stretches is not None:
+            keys |= {"clip"} | ({"audio"} if self.stretches.heard.any() else set())
+        return frozenset(keys)
 
-    def batch(self, indices: npt.NDArray[np.int64], keys: Collection[str]) -> Batch:
+    def batch(
+        self,
+        indices: npt.NDArray[np.int64],
+        keys: Collection[str] | Mapping[str, Spec],
+        places: Tensor | None = None,
+    ) -> Batch:
         """The samples at int64 (B,) positions, with the asked keys alone (see `sample.py`).
+
+        keys: their names, or a task's `needs`, which tell their form too
+        places: (B,) in 0..1, where in each video its window lies (see `clips.py`); None: in the
+        middle. Pictures have no places.
 
         Raises `DataError` naming a key that this data does not have.
         """
         self.require(keys)
         indices = np.asarray(indices, dtype=np.int64)
         batch: Batch = {}
-        if "image" in keys:
+        if self.stretches is not None:
+            specs = keys if isinstance(keys, Mapping) else dict.fromkeys(keys, Spec())
+            if not specs.keys().isdisjoint(KEYS):
+                places = middle(len(indices)) if places is None else places
+                batch = windows(self.stretches, indices, specs, places, self.audio_offset_seconds)
+        elif "image" in keys:
             batch["image"] = self.pictures.get(indices)
         if "index" in keys:
             batch["index"] = torch.from_numpy(indices.copy())
@@ -98,7 +136,18 @@ class Dataset:
             raise DataError(
                 f"{self.name} ({self.kind}) has no {', '.join(map(repr, missing))}; it has "
                 f"{', '.join(map(repr, sorted(self.keys)))}"
+                f"{self.hint(missing)}"
             )
+
+    def hint(self, missing: Collection[str]) -> str:
+        """What to do about keys that are missing, where that is known."""
+        return FRAMES_HINT.format(self.name) if "clip" in missing else ""
+
+    def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Bool (N,): which items have all of `keys`; of videos, some have no sound."""
+        if self.stretches is None or "audio" not in keys:
+            return np.ones(len(self), bool)
+        return self.stretches.heard
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Int64 positions of one split, ascending."""
@@ -118,10 +167,20 @@ class Dataset:
     def describe(self) -> dict[str, Any]:
         """What was found, for people: kind, counts, picture size."""
         counts = np.bincount(self.split, minlength=len(SPLITS)).tolist()
+        of_videos: dict[str, Any] = {}
+        if self.footage is not None:
+            facts = self.footage.facts
+            of_videos = {
+                "videos": len(facts.rows),
+                "frames": int(facts.counts.sum()),
+                "seconds": round(float(facts.lengths.sum()), 3),
+                "without_sound": int((facts.samples == 0).sum()),
+            }
         return {
             "data": self.name,
             "kind": self.kind,
             "pictures": len(self),
+            **of_videos,
             "classes": len(self.classes),
             "splits": {name: n for name, n in zip(SPLITS, counts, strict=True) if n},
             "size": self.size,
@@ -156,9 +215,14 @@ class Subset:
         chosen = np.ascontiguousarray(self.dataset.hashes[self.items])
         return hashlib.blake2b(chosen.data, digest_size=16).hexdigest()
 
-    def batch(self, positions: npt.NDArray[np.int64], keys: Collection[str]) -> Batch:
+    def batch(
+        self,
+        positions: npt.NDArray[np.int64],
+        keys: Collection[str] | Mapping[str, Spec],
+        places: Tensor | None = None,
+    ) -> Batch:
         """The samples at int64 (B,) positions; `index` is such a position too."""
-        batch = self.dataset.batch(self.items[positions], keys)
+        batch = self.dataset.batch(self.items[positions], keys, places)
         if "index" in keys:
             batch["index"] = torch.from_numpy(np.array(positions, np.int64))
         return batch
@@ -172,13 +236,15 @@ def open_dataset(
     group: str | None = None,
     cache_dir: Path | None = None,
     cache_bytes: int | None = None,
+    audio_offset_seconds: float = 0.0,
     progress: Progress | None = None,
 ) -> Dataset:
     """Discover DATA, decode it into the cache (or reuse that), and open it.
 
-    size: picture side in pixels; None suggests one from the pictures
+    size: picture side in pixels; None suggests one from the pictures or videos
     label, group: see `discover`; cache_dir: see `default_cache_folder`
     cache_bytes: disk space the cache may take; None is half of what is free
+    audio_offset_seconds: by how much the sound of videos comes after the frames it belongs to
     progress: called as progress("decode", done, total) while the cache is built
 
     Raises `DataError`, `UsageError`.
@@ -186,18 +252,42 @@ def open_dataset(
     found = discover(data, label, group)
     side = suggest_size(found.source) if size is None else size
     folder = default_cache_folder() if cache_dir is None else cache_dir
+    name = str(data)
+    if isinstance(found.source, VideoSource):
+        footage = open_footage(found.source, side, folder, cache_bytes, progress)
+        stretches = cut_videos(footage)
+        quarantine = (*found.problems, *footage.quarantine)
+        _require_some(name, "videos", stretches.rows, quarantine)
+        return Dataset(
+            name,
+            side,
+            found,
+            stretches.rows,
+            stretches.hashes,
+            MiddleFrames(stretches),
+            (*quarantine, *footage.remarks),
+            stretches,
+            audio_offset_seconds,
+        )
+    assert isinstance(found.source, Source)
     cached = open_cache(found.source, side, folder, cache_bytes, progress)
     quarantine = (*found.problems, *cached.quarantine)
-    if not len(cached.rows):
+    _require_some(name, "pictures", cached.rows, quarantine)
+    return Dataset(name, side, found, cached.rows, cached.hashes, cached.pictures, quarantine)
+
+
+def _require_some(
+    name: str, kind: str, rows: npt.NDArray[np.int32], quarantine: tuple[Quarantined, ...]
+) -> None:
+    if not len(rows):
         first = quarantine[0]
         raise DataError(
-            f"none of the {len(quarantine)} pictures of {data} can be read; "
+            f"none of the {len(quarantine)} {kind} of {name} can be read; "
             f"{first.path}: {first.reason}"
         )
-    return Dataset(str(data), side, found, cached.rows, cached.hashes, cached.pictures, quarantine)
 
 
-def suggest_size(source: Source) -> int:
+def suggest_size(source: Items) -> int:
     """The largest of 32, 48, 64 px that is not above the median short side; at least 32."""
     sides = sample_sides(source)
     median = float(np.median(sides[:, 0])) if len(sides) else 0.0

@@ -156,11 +156,11 @@ def _deep_or_transparent(data: bytes) -> Array:
     channels = values.shape[2]
     colour = values[..., 2::-1] if channels > 2 else values[..., :1].repeat(3, axis=2)
     if channels in (2, 4):
-        return _over_white(colour, values[..., -1:])
+        return over_white(colour, values[..., -1:])
     return _rounded(colour)
 
 
-def _over_white(colour: Floats, alpha: Floats) -> Array:
+def over_white(colour: Floats, alpha: Floats) -> Array:
     """Colour and alpha in 0..255 -> what a white page shows."""
     return _rounded(255 + (colour - 255) * (alpha / 255))
 
@@ -225,7 +225,7 @@ def _to_rgb(image: Image.Image) -> Array:
         return _grey(values * 255 if values.max() <= 1 else values)
     if image.has_transparency_data:
         layers = np.asarray(image.convert("RGBA"), dtype=np.float32)
-        return _over_white(layers[..., :3], layers[..., 3:])
+        return over_white(layers[..., :3], layers[..., 3:])
     return np.array(image.convert("RGB"))
 
 

@@ -1,38 +1,50 @@
-"""What DATA is: a folder (of pictures, class folders, splits), a table, or a data set's name."""
+"""What DATA is: a folder (of pictures or videos, class folders, splits), a table, or a name.
+
+A folder holds videos if it has at least as many video files as pictures, GIFs aside; or nothing
+but GIFs, most of them animated.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from hotstart.data.index import SUFFIXES, Index, walk
+from hotstart.data.index import SUFFIXES, VIDEO_SUFFIXES, Index, ending, walk
 from hotstart.data.quarantine import printable
-from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
+from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
 from hotstart.errors import DataError, UsageError
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ALLOWED = (
-    "DATA is a folder of pictures (at any depth, or one folder for each class, or train/ with "
-    "test/ or val/), a .csv or .parquet table of paths, a torchvision name or digits:"
+    "DATA is a folder of pictures or videos (at any depth, or one folder for each class, or train/ "
+    "with test/ or val/), frames:FOLDER of folders that hold the frames of one video each, a .csv "
+    "or .parquet table of paths, a torchvision name or digits:"
 )
+GIF = ".gif"
+GIFS_OPENED = 16
 
 
 def discover(data: str | Path, label: str | None = None, group: str | None = None) -> Found:
-    """Find out what `data` is and list its pictures.
+    """Find out what `data` is and list its pictures or videos.
 
     label: column of a table that holds the label
     group: column of a table, or a regular expression searched in each relative path, whose first
-    group (or whole match) names the group; a picture without a match is its own group
+    group (or whole match) names the group; what has no match is its own group
 
     Raises `DataError` when there is nothing to be used, `UsageError` when `label` or `group` does
     not fit the data.
     """
-    from hotstart.data import named, table
+    from hotstart.data import frame_folders, named, table
 
     text = str(data)
+    if text.startswith(frame_folders.PREFIX):
+        return frame_folders.open_frames(text, label, group)
     path = Path(data).expanduser()
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -58,10 +70,43 @@ def discover(data: str | Path, label: str | None = None, group: str | None = Non
 
 def _folder(path: Path, text: str, group: str | None) -> Found:
     index = walk(path)
-    if not len(index):
+    if holds_videos(index):
+        from hotstart.data.video import VideoFiles
+
+        index = walk(path, VIDEO_SUFFIXES | {GIF})
+        found = classify_folders(index, VideoFiles(index, absolute(path)), "videos")
+    elif len(index):
+        found = classify_folders(index, FileSource(index, absolute(path)), "pictures")
+    else:
         raise DataError(_nothing_in(text, index))
-    found = classify_folders(index, text)
     return found if group is None else found.with_groups(groups_of_paths(index, group))
+
+
+def holds_videos(index: Index) -> bool:
+    """Whether a folder of these pictures, and of videos passed over, is one of videos."""
+    count = len(index)
+    if not index.videos and not (count and _is_gif(index, 0)):
+        return False
+    gifs = sum(_is_gif(index, i) for i in range(count))
+    if index.videos:
+        return index.videos >= count - gifs
+    return gifs == count and _animated(index)
+
+
+def _is_gif(index: Index, i: int) -> bool:
+    return ending(printable(index.name(i))) == GIF
+
+
+def _animated(index: Index) -> bool:
+    """Whether most of some GIFs have more than one frame."""
+    chosen = np.unique(np.linspace(0, len(index) - 1, GIFS_OPENED).astype(int)).tolist()
+    moving = 0
+    for i in chosen:
+        name = os.fsdecode(index.file(i))
+        # What is damaged, the cache will tell.
+        with contextlib.suppress(Exception), Image.open(name) as image:
+            moving += getattr(image, "n_frames", 1) > 1
+    return 2 * moving > len(chosen)
 
 
 def _nothing_in(text: str, index: Index) -> str:
@@ -76,8 +121,8 @@ def _nothing_in(text: str, index: Index) -> str:
     return f"{text} holds no pictures: {seen} {', '.join(sorted(SUFFIXES))}; {ALLOWED}"
 
 
-def classify_folders(index: Index, text: str) -> Found:
-    """Decide what the folders mean.
+def classify_folders(index: Index, source: Items, noun: str) -> Found:
+    """Decide what the folders of the items of `source`, which are `noun`, mean.
 
     Class folders: each picture lies exactly one folder deep, in at least two folders. Splits:
     there is a `train` folder; pictures beside the split folders belong to train and have no
@@ -86,11 +131,12 @@ def classify_folders(index: Index, text: str) -> Found:
     parts = [folder.split(b"/") if folder else [] for folder in index.folders]
     tops = [printable(part[0]).lower() if part else "" for part in parts]
     split_of = [SPLIT_NAMES.get(top) for top in tops]
-    source = FileSource(index, absolute(index.root))
-    notes = (f"{index.others} files that are no pictures were passed over",) if index.others else ()
+    notes = (f"{index.others} files that are no {noun} were passed over",) if index.others else ()
     if "train" not in split_of:
         labels, classes, why = _classes(index, parts, [True] * len(parts), depth=1)
-        kind = "class folders" if classes else "unlabelled pictures"
+        kind = f"unlabelled {noun}"
+        if classes:
+            kind = "class folders" if noun == "pictures" else f"class folders of {noun}"
         return Found(kind, source, labels, classes, problems=index.problems, notes=(*notes, *why))
     inside = [name is not None for name in split_of]
     codes = np.array([SPLITS.index(name or "train") for name in split_of], np.uint8)
@@ -102,6 +148,8 @@ def classify_folders(index: Index, text: str) -> Found:
     kind = f"{' and '.join(f'{name}/' for name in names)} " + (
         "with class folders" if classes else "without labels"
     )
+    if noun != "pictures":
+        kind += f", {noun}"
     return Found(
         kind, source, labels, classes, split, problems=index.problems, notes=(*notes, *why)
     )

@@ -1,4 +1,4 @@
-"""The list of picture files: one pass of `os.scandir`, held without a Python object per file."""
+"""The list of picture or video files: one pass of `os.scandir`, no Python object for each."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ SUFFIXES = frozenset(
     | {".tif", ".tiff", ".ppm", ".pgm"}
 )
 """Lower-case endings of the files that are taken for pictures."""
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"}
+    | {".ogv"}
+)
+"""Those that are taken for videos; a GIF may be either."""
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 FLUSH = 16_384
@@ -46,7 +52,9 @@ class Index:
     changed: npt.NDArray[np.int64]
     problems: tuple[Quarantined, ...] = ()
     others: int = 0
-    """Files passed over because their ending is not a picture's."""
+    """Files passed over because of their ending."""
+    videos: int = 0
+    """Those of them that end like videos."""
     other_example: str = ""
 
     def __len__(self) -> int:
@@ -83,6 +91,7 @@ class Index:
 class _Collected:
     """What the walk has gathered so far."""
 
+    suffixes: frozenset[str]
     folders: list[bytes] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     names: bytearray = field(default_factory=bytearray)
@@ -91,6 +100,7 @@ class _Collected:
     changed: list[npt.NDArray[np.int64]] = field(default_factory=list)
     problems: list[Quarantined] = field(default_factory=list)
     others: int = 0
+    videos: int = 0
     other_example: str = ""
 
     def index(self, root: Path) -> Index:
@@ -106,6 +116,7 @@ class _Collected:
             changed=np.concatenate(self.changed or empty),
             problems=tuple(self.problems),
             others=self.others,
+            videos=self.videos,
             other_example=self.other_example,
         )
 
@@ -115,22 +126,31 @@ def joined(folder: bytes, name: bytes) -> bytes:
     return name if not folder or name[:1] == b"/" else folder + b"/" + name
 
 
+def ending(name: str) -> str:
+    """The ending of a file name in lower case, with its dot; "" where there is none."""
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot >= 0 else ""
+
+
 def is_picture_name(name: str) -> bool:
     """Whether the ending of a file name is a picture's."""
-    dot = name.rfind(".")
-    ending = name[dot:] if dot >= 0 else ""
-    return ending in SUFFIXES or ending.lower() in SUFFIXES
+    return ending(name) in SUFFIXES
 
 
-def walk(root: Path) -> Index:
-    """Index the pictures at any depth below `root`.
+def is_video_name(name: str) -> bool:
+    """Whether the ending of a file name is a video's; a GIF's is a picture's."""
+    return ending(name) in VIDEO_SUFFIXES
+
+
+def walk(root: Path, suffixes: frozenset[str] = SUFFIXES) -> Index:
+    """Index the pictures (or what else has one of `suffixes`) at any depth below `root`.
 
     Hidden files and folders are passed over; links are followed, except into a folder that
     contains them. What has a picture's ending but cannot be opened is a problem, not an error.
 
     Raises `DataError` when `root` itself cannot be read.
     """
-    found = _Collected()
+    found = _Collected(suffixes)
     try:
         status = root.stat()
         os.listdir(root)  # noqa: PTH208 - the cheapest way to learn that it can be read
@@ -180,12 +200,14 @@ def _read_folder(found: _Collected, folder: bytes, handle: int) -> list[bytes]:
             name = entry.name
             if name[0] == ".":
                 continue
-            if not is_picture_name(name):
+            kind = ending(name)
+            if kind not in found.suffixes:
                 if entry.is_dir():
                     if name not in SKIPPED_FOLDERS:
                         below.append(os.fsencode(name))
                 else:
                     found.others += 1
+                    found.videos += kind in VIDEO_SUFFIXES
                     found.other_example = found.other_example or printable(os.fsencode(name))
                 continue
             try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.dataset import Dataset
-from hotstart.data.sample import Batch
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Batch, Spec
 
 DEPTH = 2
 """Batches fetched ahead."""
@@ -24,14 +25,16 @@ class Loader:
     Each global batch is `batch_size` positions; of these the process `rank` of `world` gets one
     slice, so that the slices of all ranks, one behind the other, are the batch. `start_batch`
     skips batches without reading them. With `drop_last`, a last batch that is not full is left
-    out. An error while fetching is raised where the batch was asked for. Closing, or ending the
+    out. With a `seed`, where in each video its window lies is drawn for every row of every step
+    (batch 0 is step `first_step`), the same whichever process asks; without one, windows lie in the
+    middle. An error while fetching is raised where the batch was asked for. Closing, or ending the
     iteration early, stops the thread.
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        keys: Collection[str],
+        keys: Collection[str] | Mapping[str, Spec],
         order: npt.NDArray[np.int64],
         batch_size: int,
         *,
@@ -39,18 +42,22 @@ class Loader:
         world: int = 1,
         start_batch: int = 0,
         drop_last: bool = True,
+        seed: int | None = None,
+        first_step: int = 0,
     ) -> None:
         dataset.require(keys)
         if batch_size < world:
             raise ValueError(f"batch_size must be at least world ({world}), got {batch_size}")
         self.dataset = dataset
-        self.keys = frozenset(keys)
+        self.keys = dict(keys) if isinstance(keys, Mapping) else frozenset(keys)
         self.order = np.asarray(order, dtype=np.int64)
         self.batch_size = batch_size
         self.rank = rank
         self.world = world
         self.start_batch = start_batch
         self.drop_last = drop_last
+        self.seed = seed
+        self.first_step = first_step
         self._running: _Prefetch | None = None
 
     def __len__(self) -> int:
@@ -61,8 +68,21 @@ class Loader:
     def rows(self, number: int) -> npt.NDArray[np.int64]:
         """Positions of this rank's slice of global batch `number`."""
         batch = self.order[number * self.batch_size : (number + 1) * self.batch_size]
-        start = len(batch) * self.rank // self.world
-        return batch[start : len(batch) * (self.rank + 1) // self.world]
+        return batch[slice(*self._share(len(batch)))]
+
+    def fetch(self, number: int) -> Batch:
+        """This rank's samples of global batch `number`."""
+        rows = self.rows(number)
+        if self.seed is None:
+            return self.dataset.batch(rows, self.keys)
+        total = min(self.batch_size, len(self.order) - number * self.batch_size)
+        start, stop = self._share(total)
+        step = self.first_step + number
+        rng = Draws(self.seed, step, total=total, start=start, stop=stop, names=("window",))
+        return self.dataset.batch(rows, self.keys, rng.uniform())
+
+    def _share(self, rows: int) -> tuple[int, int]:
+        return rows * self.rank // self.world, rows * (self.rank + 1) // self.world
 
     def __iter__(self) -> Iterator[Batch]:
         self.close()
@@ -125,7 +145,7 @@ class _Prefetch:
             for number in range(loader.start_batch, loader.start_batch + len(loader)):
                 if self.stopped.is_set():
                     return
-                self.ready.put(loader.dataset.batch(loader.rows(number), loader.keys))
+                self.ready.put(loader.fetch(number))
         except BaseException as error:  # handed to the consumer, whatever it is
             self.ready.put(error)
         else:

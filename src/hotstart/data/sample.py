@@ -14,16 +14,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+SOUND_HZ = 16_000
+"""Samples a second of the sound that a task gets."""
+
 
 @dataclass(frozen=True)
 class Spec:
     """The form in which a task wants a sample key.
 
-    `frames` and `seconds` have a meaning for clips and sound alone.
+    They have a meaning for clips and sound alone.
     """
 
     frames: int | None = None
+    """T of a clip; None is 8."""
     seconds: float | None = None
+    """Of a clip: from its first frame to its last; None is (T - 1) / 8. Of sound: its length; None
+    is 1."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,67 @@ class Pictures:
         return cls(torch.from_numpy(pixels), sizes.cumsum(0) - sizes, heights, widths)
 
 
+@dataclass(frozen=True)
+class Clips:
+    """B clips of T frames each, and when each frame was shown.
+
+    pictures: B T pictures, clip by clip, in the order of time; those of one clip have one size.
+    A frame that is shown twice is there once, with two rows that point to it.
+    times: float64 (B, T), seconds from the first frame of the video; increasing, or equal where
+    the video has fewer frames than were asked for
+    """
+
+    pictures: Pictures
+    times: Tensor
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.times.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.pictures.device
+
+    def __getitem__(self, i: int) -> Tensor:
+        """Clip i, uint8 (T, H, W, 3)."""
+        rows = range(i * self.frames, (i + 1) * self.frames)
+        return torch.stack([self.pictures[row] for row in rows])
+
+    def frame(self, k: int) -> Pictures:
+        """Frame k of each clip, without copying pixels."""
+        return self.pictures.select(torch.arange(len(self)) * self.frames + k)
+
+    def select(self, rows: Sequence[int] | Tensor) -> Clips:
+        """The given clips, in that order, without copying pixels."""
+        rows = torch.as_tensor(rows, dtype=torch.int64)
+        of_frames = rows.cpu()[:, None] * self.frames + torch.arange(self.frames)
+        return Clips(self.pictures.select(of_frames.reshape(-1)), self.times[rows])
+
+    def in_order(self, order: Tensor) -> Clips:
+        """Each clip with its frames as `order` has them, int64 (B, K) of 0 .. T - 1: (B, K)."""
+        rows = torch.arange(len(self))[:, None] * self.frames + order.cpu()
+        times = self.times.gather(1, order.to(self.times.device))
+        return Clips(self.pictures.select(rows.reshape(-1)), times)
+
+    def to(self, device: torch.device | str) -> Clips:
+        # Times stay float64 but on devices that have none.
+        times = self.times.float() if torch.device(device).type == "mps" else self.times
+        return Clips(self.pictures.to(device), times.to(device, non_blocking=True))
+
+
 class Batch(TypedDict, total=False):
     """What a task may read; only the keys in its `needs` are there."""
 
     image: Pictures
-    """B pictures of any sizes, uint8 RGB."""
+    """B pictures of any sizes, uint8 RGB; of a video, one frame."""
+    clip: Clips
+    """B clips of T frames, uint8 RGB, with the time of each frame."""
+    audio: Tensor
+    """int16 (B, n): sound at `SOUND_HZ`, one channel; silence beyond the ends of the video's."""
     index: Tensor
     """int64 (B,): position in the pretraining set, 0 .. N - 1."""
     group: Tensor

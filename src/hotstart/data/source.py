@@ -22,30 +22,34 @@ from hotstart.errors import UsageError
 Array = npt.NDArray[np.uint8]
 
 
-class Source(ABC):
-    """Pictures by position, 0 .. len - 1."""
+class Items(ABC):
+    """Pictures or videos by position, 0 .. len - 1."""
 
     origin: str
     """Where from: the same for all states of one folder or table."""
     fingerprint: str
-    """Changes whenever a picture may have changed."""
+    """Changes whenever an item may have changed."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def path(self, i: int) -> str:
-        """Name of picture i for people."""
-
-    @abstractmethod
-    def read(self, i: int, short_side: int) -> tuple[int, Array]:
-        """Content hash, and uint8 RGB (H, W, 3). Raises `Unreadable`."""
+        """Name of item i for people."""
 
     @abstractmethod
     def peek(self, i: int) -> tuple[int, int]:
         """Width and height in pixels, from as little as can be read. Raises `Unreadable`."""
 
-    def release(self) -> None:  # noqa: B027 - most hold nothing
+
+class Source(Items):
+    """Pictures by position."""
+
+    @abstractmethod
+    def read(self, i: int, short_side: int) -> tuple[int, Array]:
+        """Content hash, and uint8 RGB (H, W, 3). Raises `Unreadable`."""
+
+    def release(self) -> None:
         """Let go of what was loaded; it is loaded again when needed."""
 
 
@@ -71,11 +75,7 @@ class FileSource(Source):
         return measure(self._bytes(i))
 
     def _bytes(self, i: int) -> bytes:
-        try:
-            with open(self.index.file(i), "rb", buffering=0) as file:  # noqa: PTH123 - bytes path
-                return file.read()
-        except OSError as error:
-            raise Unreadable(f"cannot be opened: {error.strerror}") from None
+        return whole_file(self.index.file(i))
 
 
 class ArraySource(Source):
@@ -124,6 +124,15 @@ class ArraySource(Source):
         return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
+def whole_file(path: bytes) -> bytes:
+    """What is in a file. Raises `Unreadable`."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - bytes path
+            return file.read()
+    except OSError as error:
+        raise Unreadable(f"cannot be opened: {error.strerror}") from None
+
+
 def content_hash(data: bytes) -> int:
     """64 bits of BLAKE2b: equal for two pictures exactly when their bytes are."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
@@ -139,7 +148,8 @@ class Found:
     """
 
     kind: str
-    source: Source
+    source: Items
+    """A `Source` of pictures, or a `VideoSource`."""
     labels: npt.NDArray[np.int32] | None = None
     classes: tuple[str, ...] = ()
     split: npt.NDArray[np.uint8] | None = None
@@ -157,7 +167,7 @@ def absolute(path: Path) -> str:
 
 
 def groups_of_paths(index: Index, pattern: str) -> npt.NDArray[np.int64]:
-    """Int64 (N,) group of each picture by a regular expression on its relative path.
+    """Int64 (N,) group of each item by a regular expression on its relative path.
 
     Raises `UsageError` for an expression that is not one, or that matches no path.
     """
@@ -170,7 +180,7 @@ def groups_of_paths(index: Index, pattern: str) -> npt.NDArray[np.int64]:
     for i, path in enumerate(index.relatives()):
         match = expression.search(path)
         name = None if match is None else match.group(1 if expression.groups else 0)
-        # A picture without a match is its own group, numbered from above the named ones.
+        # An item without a match is its own group, numbered from above the named ones.
         groups[i] = len(index) + i if name is None else codes.setdefault(name, len(codes))
     if not codes:
         example = next(index.relatives())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -15,16 +14,12 @@ import torch
 from hotstart.data.headers import Unreadable
 from hotstart.data.sample import Pictures
 from hotstart.data.source import Source
+from hotstart.data.workers import cores
 from hotstart.errors import DataError
 
 Integers = npt.NDArray[np.int64]
 RELEASE_BYTES = 256 * 2**20
 """After so many bytes read the mapping is let go: the pages stay cached, but not as ours."""
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Store(Protocol):
@@ -33,6 +28,23 @@ class Store(Protocol):
     def get(self, indices: Integers) -> Pictures:
         """Pictures at int64 (B,) positions, in that order."""
         ...
+
+
+class MappedFile:
+    """A file of bytes as an array, read by the kernel when touched."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as handle:
+            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        self.bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._read = 0
+
+    def release(self, count: int) -> None:
+        """Say that `count` bytes more were read; now and then the pages are let go."""
+        self._read += count
+        if self._read > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._read = 0
 
 
 class CachedStore:
@@ -51,11 +63,9 @@ class CachedStore:
         self.widths = widths
         sizes = heights.astype(np.int64) * widths * 3
         self.offsets = sizes.cumsum() - sizes
-        with file.open("rb") as handle:
-            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-        self._bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._file = MappedFile(file)
+        self._bytes = self._file.bytes
         self._even = bool(len(sizes)) and bool((sizes == sizes[0]).all())
-        self._read = 0
 
     def get(self, indices: Integers) -> Pictures:
         heights = self.heights[indices].astype(np.int64)
@@ -70,14 +80,8 @@ class CachedStore:
             for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
                 pixels[position : position + size] = self._bytes[start : start + size]
                 position += size
-        self._release(len(pixels))
-        return _pictures(pixels, sizes, heights, widths)
-
-    def _release(self, count: int) -> None:
-        self._read += count
-        if self._read > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._read = 0
+        self._file.release(len(pixels))
+        return packed(pixels, sizes, heights, widths)
 
 
 class DecodingStore:
@@ -106,9 +110,10 @@ class DecodingStore:
             ) from None
 
 
-def _pictures(
+def packed(
     pixels: npt.NDArray[np.uint8], sizes: Integers, heights: Integers, widths: Integers
 ) -> Pictures:
+    """Pictures of the given heights and widths whose bytes lie one behind the other."""
     return Pictures(
         torch.from_numpy(pixels),
         torch.from_numpy(sizes.cumsum() - sizes),

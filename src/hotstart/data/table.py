@@ -1,4 +1,4 @@
-"""CSV and Parquet tables of picture paths, with labels, groups and splits in their columns."""
+"""CSV and Parquet tables of paths, with labels, groups and splits in their columns."""
 
 from __future__ import annotations
 
@@ -11,27 +11,37 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.config import nearest
-from hotstart.data.index import Index, index_of_paths, is_picture_name, walk
+from hotstart.data.index import (
+    SUFFIXES,
+    VIDEO_SUFFIXES,
+    Index,
+    index_of_paths,
+    is_picture_name,
+    is_video_name,
+    walk,
+)
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
+from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
 from hotstart.errors import DataError, UsageError
 
 PATH_COLUMNS = (
     *("path", "file", "filename", "file_name", "filepath", "file_path"),
     *("image", "image_path", "img", "img_path", "picture", "photo"),
+    *("video", "video_path", "clip"),
 )
 LABEL_COLUMNS = ("label", "class")
 SPLIT_COLUMNS = ("split", "subset")
 
 
 def open_table(path: Path, label: str | None, group: str | None) -> Found:
-    """The pictures that a table names.
+    """The pictures, or videos, that a table names.
 
-    The column of paths is recognised by its name, else it is the only one whose values end like
-    pictures; so are `label` (or `class`) and `split` (or `subset`), the first unless `label` names
-    another. Paths are absolute, or lie beside the table, or are found by a file name that is
-    unique below its folder; the others go to quarantine.
+    They are videos if most of the first paths end like videos. The column of paths is recognised
+    by its name, else it is the only one whose values end like pictures or videos; so are `label`
+    (or `class`) and `split` (or `subset`), the first unless `label` names another. Paths are
+    absolute, or lie beside the table, or are found by a file name that is unique below its folder;
+    the others go to quarantine.
 
     Raises `DataError` for a table that cannot be read or names no picture there is, `UsageError`
     for a column that does not exist.
@@ -40,7 +50,8 @@ def open_table(path: Path, label: str | None, group: str | None) -> Found:
     path_column = _path_column(path, columns)
     if label is not None and label not in columns:
         raise UsageError(f"label={label!r}: {path} has no such column; {nearest(label, columns)}")
-    index, rows, problems = _resolve(path, _values(columns[path_column]))
+    paths = _values(columns[path_column])
+    index, rows, problems = _resolve(path, paths)
     chosen = label or _named_like(LABEL_COLUMNS, columns)
     labels, classes = (None, ()) if chosen is None else _encode(_values(columns[chosen]), rows)
     split_column = _named_like(SPLIT_COLUMNS, columns)
@@ -50,9 +61,16 @@ def open_table(path: Path, label: str | None, group: str | None) -> Found:
         groups = _groups(_values(columns[group]), rows)
     elif group is not None:
         groups = groups_of_paths(index, group)
+    source: Items
+    if _are_videos(paths):
+        from hotstart.data.video import VideoFiles
+
+        noun, source = "videos", VideoFiles(index, absolute(path))
+    else:
+        noun, source = "pictures", FileSource(index, absolute(path))
     return Found(
-        f"table of {'labelled ' if classes else ''}pictures",
-        FileSource(index, absolute(path)),
+        f"table of {'labelled ' if classes else ''}{noun}",
+        source,
         labels,
         classes,
         split,
@@ -103,7 +121,8 @@ def _path_column(path: Path, columns: dict[str, Any]) -> str:
         name
         for name, column in columns.items()
         if all(
-            isinstance(value, str) and is_picture_name(value) for value in column[:20].to_pylist()
+            isinstance(value, str) and (is_picture_name(value) or is_video_name(value))
+            for value in column[:20].to_pylist()
         )
     ]
     if len(like) == 1:
@@ -112,6 +131,11 @@ def _path_column(path: Path, columns: dict[str, Any]) -> str:
         f"{path}: which column holds the paths? It has {', '.join(columns)}; "
         f"name one of them {', '.join(PATH_COLUMNS)}"
     )
+
+
+def _are_videos(paths: list[str | None]) -> bool:
+    first = [path for path in paths[:20] if path is not None]
+    return 2 * sum(map(is_video_name, first)) > len(first)
 
 
 def _resolve(
@@ -148,7 +172,7 @@ def _resolve(
 def _unique_names(root: Path) -> dict[bytes, list[bytes]]:
     """File name -> paths below `root`; made only when a path of the table leads nowhere."""
     below: dict[bytes, list[bytes]] = {}
-    index = walk(root)
+    index = walk(root, SUFFIXES | VIDEO_SUFFIXES)
     for i in range(len(index)):
         below.setdefault(index.name(i), []).append(index.relative(i))
     return below

@@ -173,7 +173,7 @@ def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> list[R
     rebuilt = rebuild_task(subject.run, dataset)
     task, settings = rebuilt.task.to(device), rebuilt.settings
     rng = Draws(settings.seed, 0, total=1, names=("score",))
-    asked = HeldoutBatches(rebuilt.material, tuple(task.needs), device)
+    asked = HeldoutBatches(rebuilt.material, task.needs, device)
     score = task.score(asked, rng)
     return [
         pretext_record(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hotstart.data.store import cores
+from hotstart.data.workers import cores
 from hotstart.league.cell import Cell
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")

@@ -226,7 +226,7 @@ def _trained(
 def _batch(
     task: PretextTask, dataset: Dataset, pool: npt.NDArray[np.int64], device: torch.device
 ) -> Batch:
-    return to_device(dataset.batch(pool, tuple(task.needs)), device)
+    return to_device(dataset.batch(pool, task.needs), device)
 
 
 def _panels(task: PretextTask, batch: Batch, seed: int, *, answers: bool = True) -> list[Panel]:

@@ -64,6 +64,7 @@ def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
         size=settings.size,
         label=settings.label,
         group=settings.group,
+        audio_offset_seconds=settings.audio_offset_seconds,
         progress=caching,
     )
     fabric = make_fabric(settings)
@@ -89,6 +90,7 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
         size=values.get("size"),
         label=values.get("label"),
         group=values.get("group"),
+        audio_offset_seconds=values.get("audio_offset_seconds") or 0.0,
         progress=caching,
     )
     return settle(values, dataset), dataset
@@ -134,9 +136,11 @@ def material_of(task: str, dataset: Dataset) -> Material:
         if key not in dataset.keys:
             raise DataError(
                 f"{task} needs {key!r}, which {dataset.name} does not have; "
-                f"it has {', '.join(sorted(dataset.keys))}"
+                f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
             )
     train_items, heldout = pretraining_split(dataset)
+    there = np.flatnonzero(dataset.having(cls.needs))
+    train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)
     if cls.uses_labels:
         usable = np.intersect1d(dataset.indices("train"), np.flatnonzero(dataset.labels >= 0))
         train_items, heldout = np.intersect1d(train_items, usable), np.intersect1d(heldout, usable)
@@ -206,6 +210,8 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     optimiser = cls.optimiser.model_copy(update=settings.optimiser_changes)
     resolved = {"pictures": pictures, "own": own.model_dump(), "optimiser": optimiser.model_dump()}
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
+    if not settings.audio_offset_seconds:  # runs from before there was sound keep their hash
+        del asked["audio_offset_seconds"]
     return settings_hash(asked | resolved)
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from hotstart.augment import centre_view
 from hotstart.data import Dataset, Subset
-from hotstart.data.cache import default_cache_folder
 from hotstart.data.draws import Draws
+from hotstart.data.entries import default_cache_folder
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, to_device
 from hotstart.pretext.spread import PROJECTION_RANK, PROJECTION_STD
@@ -138,12 +138,14 @@ class Loop:
             order = np.random.default_rng(seed).permutation(self.items)
         return Loader(
             self.material.dataset,
-            tuple(self.task.needs),
+            self.task.needs,
             self.material.train[order],
             batch_size=self.plan.batch_size,
             rank=self.rank,
             world=self.world,
             start_batch=inside,
+            seed=self.plan.seed,
+            first_step=epoch * self.epoch_steps,
         )
 
     def _one_step(self, batch: Batch) -> None:

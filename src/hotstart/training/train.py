@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 
 from hotstart.config import PretrainSettings, parse
 from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, to_device
+from hotstart.data.sample import Batch, Spec, to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.registry import find, own_settings, task_class
@@ -208,10 +208,10 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
     task, device = loop.task, loop.fabric.device
     task.eval()
     rng = Draws(settings.seed, 0, total=1, names=("score",))
-    score = task.score(HeldoutBatches(loop.material, tuple(task.needs), device), rng)
+    score = task.score(HeldoutBatches(loop.material, task.needs, device), rng)
     shown = loop.material.heldout[:PANEL_PICTURES]
     if len(shown):
-        batch = to_device(loop.material.dataset.batch(shown, tuple(task.needs)), device)
+        batch = to_device(loop.material.dataset.batch(shown, task.needs), device)
         rng = Draws(settings.seed, 0, total=len(shown), names=("panels",))
         for panel in task.panels(batch, rng):
             files.write_panel(folder, settings.task, panel)
@@ -223,11 +223,12 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
 class HeldoutBatches:
     """At least 2,000 examples of the held-out pictures, in batches of one size, again and again.
 
-    Going through them another time gives the same ones.
+    Of a video, those examples are windows spread evenly over it. Going through them another time
+    gives the same ones.
     """
 
     material: Material
-    keys: tuple[str, ...]
+    needs: Mapping[str, Spec]
     device: torch.device
 
     def __iter__(self) -> Iterator[Batch]:
@@ -237,8 +238,12 @@ class HeldoutBatches:
             return
         count = -(-max(SCORED_EXAMPLES, len(heldout)) // rows)
         order = np.resize(heldout, count * rows)
+        windows = -(-len(order) // len(heldout))
+        number = torch.arange(len(order)) // len(heldout)
+        places = (number + 0.5) / windows
         for start in range(0, len(order), rows):
-            yield to_device(dataset.batch(order[start : start + rows], self.keys), self.device)
+            now = slice(start, start + rows)
+            yield to_device(dataset.batch(order[now], self.needs, places[now]), self.device)
 
 
 def peak_memory_bytes() -> int:

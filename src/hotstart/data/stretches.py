@@ -1,0 +1,78 @@
+"""The items of a set of videos: a short video is one, of a long one every ten seconds or so.
+
+Otherwise three drives of ten minutes would be a set of three. All stretches of a video are of one
+group, so that no split cuts through a video.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.footage import Footage
+from hotstart.data.splits import mix
+
+STRETCH_SECONDS = 10.0
+STRETCH_FRAMES = 16
+"""A stretch has at least as many of both; a video shorter than two of them stays whole."""
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """N stretches of videos, ordered by video, then by time.
+
+    videos: int64 (N,), which video of `footage`; parts: int64 (N,), number within it
+    firsts, counts: int64 (N,), first frame and number of frames
+    starts, lengths: float64 (N,), seconds from the first frame of the video, and to its own end
+    """
+
+    footage: Footage
+    videos: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.int64]
+    firsts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def rows(self) -> npt.NDArray[np.int32]:
+        """Int32 (N,), position of the video in the source."""
+        return self.footage.facts.rows[self.videos]
+
+    @property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """Uint64 (N,): the video's content hash; different for the later stretches of it."""
+        of_video = self.footage.facts.hashes[self.videos]
+        later = mix(of_video + self.parts.astype(np.uint64), purpose=3)
+        return np.where(self.parts > 0, later, of_video)
+
+    @property
+    def heard(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): whose video has sound."""
+        return np.asarray(self.footage.facts.samples[self.videos] > 0)
+
+    def name(self, i: int, path: str) -> str:
+        """For people: the video's `path`, with the seconds that it begins at if it is a part."""
+        return f"{path} from {self.starts[i]:.1f} s" if self.parts[i] else path
+
+
+def cut_videos(footage: Footage) -> Stretches:
+    """Cut what is long into stretches of equally many frames."""
+    facts = footage.facts
+    most = np.minimum(facts.lengths // STRETCH_SECONDS, facts.counts // STRETCH_FRAMES)
+    cuts = np.maximum(most, 1).astype(np.int64)
+    videos = np.repeat(np.arange(len(cuts)), cuts)
+    of = cuts[videos]
+    parts = np.arange(len(videos)) - (cuts.cumsum() - cuts)[videos]
+    total = facts.counts[videos]
+    firsts = parts * total // of
+    ends = (parts + 1) * total // of
+    starts, stops = np.zeros(len(videos)), facts.lengths[videos]
+    for i in np.flatnonzero(parts):
+        starts[i] = stops[i - 1] = footage.reels.times(int(videos[i]))[firsts[i]]
+    return Stretches(footage, videos, parts, firsts, ends - firsts, starts, stops - starts)
