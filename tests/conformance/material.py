@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hotstart.league.pretraining import default_encoder
 from hotstart.pretext.task import PretextTask, Progress, Step
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Material, Plan
-from hotstart.training.optimisers import build_optimiser
+from hotstart.training.optimisers import REFERENCE_BATCH, build_optimiser
 from hotstart.training.train import build_task
 
 SIZE = 32
@@ -76,19 +77,34 @@ def play_all(task: PretextTask, views: dict[str, torch.Tensor]) -> dict[str, Ste
     return results
 
 
-def fit(task: PretextTask, batches: Any, steps: int, rate: float | None = None) -> list[Step]:
-    """Train on `batches(step)`, a function to views, without the loop's schedule."""
+def fit(
+    task: PretextTask,
+    batches: Any,
+    steps: int,
+    rate: float | None = None,
+    *,
+    batch_size: int = REFERENCE_BATCH,
+    decay: bool = False,
+) -> list[Step]:
+    """Train on `batches(step)`, a function to views, without the loop's schedule.
+
+    decay: rates fall to 0 along a half cosine; else they stay.
+    """
     players = task.players()
     changes = {} if rate is None else {"name": "adamw", "learning_rate": rate}
     optimisers = {
-        name: build_optimiser(p.parameters, p.optimiser.model_copy(update=changes), 256)
+        name: build_optimiser(p.parameters, p.optimiser.model_copy(update=changes), batch_size)
         for name, p in players.items()
     }
+    peaks = {name: [group["lr"] for group in o.param_groups] for name, o in optimisers.items()}
     task.train()
     history = []
     for step in range(steps):
         views = dict(batches(step))
+        share = 0.5 * (1 + math.cos(math.pi * step / steps)) if decay else 1.0
         for name, optimiser in optimisers.items():
+            for group, full in zip(optimiser.param_groups, peaks[name], strict=True):
+                group["lr"] = share * full
             for other, player in players.items():
                 for weight in player.parameters:
                     weight.requires_grad_(other == name)

@@ -15,6 +15,8 @@ from hotstart.pretext.generation.gan import Gan
 from tests.conformance.material import carried, fit, play
 from tests.pretext.test_from_noise import draws, make, noise_pictures
 
+FAST = {"name": "adamw", "learning_rate": 0.016, "weight_decay": 0.0, "momentum": 0.5}
+
 
 def made_task(**own: Any) -> Gan:
     task = make("gan", **own)
@@ -121,12 +123,12 @@ def squares(rows: int, seed: int) -> Batch:
 
 @pytest.mark.slow
 def test_it_learns_to_make_what_it_sees() -> None:
-    task = made_task(width=16)
+    task = made_task(width=16, augment=("translation", "colour"), generator=FAST)
 
     def views(step: int) -> dict[str, Tensor]:
         return task.views(squares(32, step), draws(32, step))
 
-    fit(task, views, 150, rate=8e-3)
+    fit(task, views, 240, batch_size=32, decay=True)
     score = task.eval().score([squares(64, 10_000 + i) for i in range(2)], draws(1))
     assert score.trivial is not None
     assert score.value < score.trivial / 2

@@ -87,7 +87,7 @@ def train(material: Material, folder: Path) -> list[dict[str, Any]]:
     """A short run at a rate that moves it, and all that it logged."""
     small = make_loop("swav", material, None, 40)
     task = small.task
-    changes = {"learning_rate": 4e-3 * REFERENCE_BATCH / small.plan.batch_size}
+    changes = {"learning_rate": 2e-3 * REFERENCE_BATCH / small.plan.batch_size}
     task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
     folder.mkdir()
     log = Log(folder)

@@ -51,7 +51,8 @@ class SwAV(MultiCropTask):
 
     Caron 2020 (arXiv:2006.09882), eq. 1-6, algorithm 1. Codes come from the large crops, by the
     Sinkhorn algorithm over the batches of all processes: that prototypes are used equally is what
-    keeps all pictures from getting one and the same code. Deviations: no queue of former batches,
+    keeps all pictures from getting one and the same code, and `projection_std` tells how far codes
+    lie apart. Deviations: no queue of former batches,
     for the batch holds more rows than there are prototypes; prototypes are brought to length 1
     within the forward pass; AdamW in place of LARS; fewer and smaller crops.
     """
@@ -82,7 +83,10 @@ class SwAV(MultiCropTask):
         crops = scores.view(-1, rows, scores.shape[1])
         codes = torch.stack([self._codes(crop) for crop in crops[:GLOBAL]])
         z1, z2 = z[: GLOBAL * rows].chunk(2)
-        metrics = {"positive_first": positive_first(z1, z2), PROJECTION_STD: dimension_std(z1)}
+        metrics = {
+            "positive_first": positive_first(z1, z2),
+            PROJECTION_STD: dimension_std(codes[0]),
+        }
         return Step(crop_cross_entropy(codes, crops / own.temperature), metrics)
 
     @torch.no_grad()
