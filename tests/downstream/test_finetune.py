@@ -9,6 +9,7 @@ import torch
 from hotstart.data import Dataset
 from hotstart.downstream import FinetuneSettings, classify
 from hotstart.downstream.classifier import Classifier, fit_classifier, predict
+from hotstart.downstream.features import centre_views
 from hotstart.downstream.linear import fit_linear_probe
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
@@ -50,7 +51,7 @@ def test_a_hot_start_begins_as_the_linear_probe_and_scratch_knows_nothing(
         digits,
         protocols=("linear", "finetune", "scratch"),
         labels=(0.3,),
-        settings=SHORT,
+        settings=SHORT.model_copy(update={"mirrored": False}),  # As the probe looks at pictures.
         stages=False,
     )
     assert len(digits.indices("val")) <= 2_000, "the curve is of all of them"
@@ -86,9 +87,16 @@ def test_a_test_split_is_asked_once_at_the_end(
 ) -> None:
     seen: list[np.ndarray] = []
 
-    def spy(model: Classifier, dataset: Dataset, items: np.ndarray, device: torch.device) -> object:
+    def spy(
+        model: Classifier,
+        dataset: Dataset,
+        items: np.ndarray,
+        device: torch.device,
+        *,
+        mirrored: bool,
+    ) -> object:
         seen.append(items)
-        return predict(model, dataset, items, device)
+        return predict(model, dataset, items, device, mirrored=mirrored)
 
     monkeypatch.setattr("hotstart.downstream.finetune.predict", spy)
     list(
@@ -135,6 +143,21 @@ def test_the_given_encoder_is_the_start_and_stays(digits: Dataset, encoder: Enco
     assert same_state(before, trace(encoder))
     for one, other in zip(encoder.parameters(), model.encoder.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_an_answer_is_the_mean_over_a_picture_and_its_mirror_image(
+    digits: Dataset, encoder: Encoder
+) -> None:
+    torch.manual_seed(0)
+    model = Classifier(encoder, len(digits.classes)).eval()
+    items = digits.indices("val")[:200]
+    with torch.no_grad():
+        views = torch.cat(list(centre_views(digits, items, encoder.spec.size, CPU)))
+        plain, mirrored = (model(x).double().softmax(1) for x in (views, views.flip(-1)))
+    assert predict(model, digits, items, CPU).equal(plain.argmax(1))
+    both = (plain + mirrored) / 2
+    assert not both.argmax(1).equal(plain.argmax(1))
+    assert predict(model, digits, items, CPU, mirrored=True).equal(both.argmax(1))
 
 
 def test_prediction_leaves_training_mode_and_statistics(digits: Dataset, encoder: Encoder) -> None:

@@ -47,6 +47,8 @@ class FinetuneSettings(Settings):
     weight_decay: float = 0.05
     views: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, grey=0.2, blur=0.0)
     """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
+    mirrored: bool = True
+    """Probabilities are the mean of those of the picture and of its mirror image."""
 
     def steps_for(self, labels: int) -> int:
         """Optimiser steps for this many labels."""
@@ -130,12 +132,28 @@ def fit_classifier(
     return model
 
 
-def predict(model: Classifier, dataset: Dataset, items: Int64s, device: torch.device) -> Tensor:
-    """Class of each item's evaluation view, int64 (items,), in main memory."""
+def predict(
+    model: Classifier,
+    dataset: Dataset,
+    items: Int64s,
+    device: torch.device,
+    *,
+    mirrored: bool = False,
+) -> Tensor:
+    """Class of each item's evaluation view, int64 (items,), in main memory.
+
+    mirrored: average the probabilities of the view and of its mirror image.
+    """
     size = model.encoder.spec.size
+
+    def classes(images: Tensor) -> Tensor:
+        shares: Tensor = model(images).softmax(1)
+        if mirrored:
+            shares = shares + model(images.flip(-1)).softmax(1)
+        return shares.argmax(1).cpu()
+
     with evaluating(model), torch.inference_mode():
-        views = centre_views(dataset, items, size, device)
-        return torch.cat([model(images).argmax(dim=1).cpu() for images in views])
+        return torch.cat([classes(images) for images in centre_views(dataset, items, size, device)])
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

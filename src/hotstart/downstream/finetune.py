@@ -68,6 +68,9 @@ def finetune(
     curve: list[dict[str, float]] = []
     shown = {"train": _sample(train, seed), "asked": _sample(watched, seed)}
 
+    def classes(model: Classifier, items: Int64s) -> Tensor:
+        return predict(model, dataset, items, device, mirrored=settings.mirrored)
+
     def trial_step(step: int, model: Classifier) -> None:
         nonlocal done
         done += step > 0
@@ -83,7 +86,7 @@ def finetune(
             curve.append({"step": step, **accuracy})
 
     def right(model: Classifier, items: Int64s) -> int:
-        answer = predict(model, dataset, items, device).numpy()
+        answer = classes(model, items).numpy()
         return int((answer == dataset.labels[items]).sum())
 
     def fit(items: Int64s, rate: float, *, final: bool) -> Classifier:
@@ -118,7 +121,7 @@ def finetune(
         "curve": curve,
         "seconds": time.perf_counter() - began,
     }
-    return predict(model, dataset, asked, device), detail
+    return classes(model, asked), detail
 
 
 def _probe(
