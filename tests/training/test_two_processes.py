@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,8 @@ from hotstart.pretext.entries import TASKS
 ROOT = Path(__file__).parents[2]
 
 
-def run(
-    data: Path, out: Path, task: str, processes: int, own: dict[str, Any]
-) -> dict[str, dict[str, torch.Tensor]]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    script = ["-m", "tests.training.two_processes", str(data), str(out), task, str(processes)]
-    script.append(json.dumps(own))
-    subprocess.run([*launcher, "--nproc-per-node", str(processes), *script], check=True, cwd=ROOT)
-    found: dict[str, dict[str, torch.Tensor]] = torch.load(out, weights_only=True)
-    return found
+Case = tuple[str, dict[str, Any]]
+Found = dict[str, dict[str, torch.Tensor]]
 
 
 # As in the conformance suite, no more dimensions than the rows of a batch.
@@ -50,16 +44,46 @@ def test_what_is_left_out_are_tasks() -> None:
     assert set(LEFT_OUT) <= set(TASKS)
 
 
+CASES: list[Case] = [
+    *((name, OWN.get(name, {})) for name in TASKS if name not in LEFT_OUT),
+    *MORE,
+]
+
+
+def launch(data: Path, out: Path, processes: int, cases: list[Case]) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    script = ["-m", "tests.training.two_processes", str(data), str(out), str(processes)]
+    script.append(json.dumps(cases))
+    out.mkdir()
+    # A case that fails ends the launch: it, and those after it, leave no file.
+    subprocess.run([*launcher, "--nproc-per-node", str(processes), *script], check=False, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    request: pytest.FixtureRequest, class_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Case, int], Found]:
+    """What came of a case with so many processes; the cases that were asked for, trained once."""
+    mine = [item for item in request.session.items if item.path == request.path]
+    params = [item.callspec.params for item in mine if hasattr(item, "callspec")]
+    cases = [CASES[case["number"]] for case in params]
+    folder = tmp_path_factory.mktemp("two")
+    for processes in (1, 2):
+        launch(class_folder, folder / str(processes), processes, cases)
+
+    def read(case: Case, processes: int) -> Found:
+        found: Found = torch.load(
+            folder / str(processes) / f"{cases.index(case)}.pt", weights_only=True
+        )
+        return found
+
+    return read
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("task", "own"),
-    [*((name, OWN.get(name, {})) for name in TASKS if name not in LEFT_OUT), *MORE],
-)
-def test_two_processes_equal_one(
-    task: str, own: dict[str, Any], class_folder: Path, tmp_path: Path
-) -> None:
-    one = run(class_folder, tmp_path / "one.pt", task, 1, own)
-    two = run(class_folder, tmp_path / "two.pt", task, 2, own)
+@pytest.mark.parametrize("number", range(len(CASES)), ids=["-".join([t, *o]) for t, o in CASES])
+def test_two_processes_equal_one(number: int, trained: Callable[[Case, int], Found]) -> None:
+    one, two = (trained(CASES[number], processes) for processes in (1, 2))
     torch.testing.assert_close(two["grad"], one["grad"], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(two["state"], one["state"], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(two["features"], one["features"], atol=1e-5, rtol=1e-5)

@@ -39,16 +39,11 @@ def without_batch_statistics(module: nn.Module) -> None:
         module._dilated = dilated  # type: ignore[method-assign]
 
 
-def main(data: Path, out: Path, task_name: str, processes: int, own: dict[str, Any]) -> None:
-    """Train and save the weights, and the gradient of the last step. own: the task's settings."""
-    fabric = Fabric(
-        accelerator="cpu",
-        devices=processes,
-        # In double precision what is left is the order of sums, and not a bug within rounding.
-        precision="64-true",
-        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
-    )
-    fabric.launch()
+def train(
+    fabric: Fabric, data: Path, task_name: str, own: dict[str, Any]
+) -> dict[str, dict[str, torch.Tensor] | torch.Tensor]:
+    """Weights after training, the gradient of the last step, features. own: the task's settings."""
+    torch.manual_seed(0)
     material = material_from(data)
     settings = settings_for(
         task_name, ROWS, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}
@@ -57,14 +52,29 @@ def main(data: Path, out: Path, task_name: str, processes: int, own: dict[str, A
     without_batch_statistics(task)
     loop = Loop(task, material, Plan(0, ROWS, STEPS, 1e9, None), fabric, Log(None))
     list(loop.run())
-    features = loop.features()
+    gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
+    return {"state": task.state_dict(), "grad": gradients, "features": loop.features()}
+
+
+def main(data: Path, out: Path, processes: int, cases: list[tuple[str, dict[str, Any]]]) -> None:
+    """Train one case (task, its settings) after the other; `out/NUMBER.pt` is what came of it.
+
+    One launch serves them all: to start a process takes longer than to train one.
+    """
+    fabric = Fabric(
+        accelerator="cpu",
+        devices=processes,
+        # In double precision what is left is the order of sums, and not a bug within rounding.
+        precision="64-true",
+        strategy="ddp_find_unused_parameters_true" if processes > 1 else "auto",
+    )
+    fabric.launch()
+    for number, (task, own) in enumerate(cases):
+        found = train(fabric, data, task, own)
+        if fabric.is_global_zero:
+            torch.save(found, out / f"{number}.pt")
     leave_group()
-    if fabric.is_global_zero:
-        gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
-        torch.save({"state": task.state_dict(), "grad": gradients, "features": features}, out)
 
 
 if __name__ == "__main__":
-    main(
-        Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), json.loads(sys.argv[5])
-    )
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
