@@ -37,8 +37,8 @@ class DINOSettings(MultiCropSettings):
     """Settings of `dino`."""
 
     local_crops: int = Field(default=0, ge=0)
-    """Small crops of each picture; the paper's are 8. Runs of minutes on small pictures learn more
-    from more steps; long ones on large pictures are what they are for."""
+    """Small crops of each picture; the paper's are 8, for long runs on large pictures. Without them
+    a run of minutes makes more steps."""
     prototypes: int = Field(default=1024, ge=2)
     """K, the classes that nobody named; the paper's is 65,536."""
     temperature: float = Field(default=0.1, gt=0)
