@@ -102,9 +102,9 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _table(arena: Mapping[str, Any]) -> Table:
-    from hotstart.league.table import HEADS, rows
+    from hotstart.league.table import heads, rows
 
-    table = Table(*HEADS, box=None)
+    table = Table(*heads(arena), box=None)
     before: list[str] = []
     for cells in rows(arena):
         same = cells[:2] == before

@@ -7,12 +7,19 @@ from typing import Any
 
 from hotstart.league.variants import full_name, write_variant
 
-HEADS = ("protocol", "labels", "task", "mean ± deviation") + (
-    "gain",
-    "95 % interval",
-    "p (Holm)",
-    "seeds",
-)
+WHO = ("protocol", "labels", "task")
+HEADS = ("mean ± deviation", "gain", "95 % interval", "p (Holm)", "seeds")
+
+
+def heads(arena: Mapping[str, Any]) -> tuple[str, ...]:
+    """What stands over the cells of `rows`."""
+    return (*WHO, *(("encoder",) if _several_encoders(arena) else ()), *HEADS)
+
+
+def _several_encoders(arena: Mapping[str, Any]) -> bool:
+    """Then `random`, and what else is in twice, is told apart by its encoder."""
+    standings = [one for column in arena["columns"] for one in column["standings"]]
+    return len({one["encoder"] for one in standings}) > 1
 
 
 def markdown(statistics: Mapping[str, Any]) -> str:
@@ -26,20 +33,22 @@ def markdown(statistics: Mapping[str, Any]) -> str:
     for arena in statistics["arenas"]:
         chance = "" if arena["chance"] is None else f", chance {arena['chance']:.3f}"
         title = f"{arena['downstream']}, {arena['split']} split: {arena['metric']}{chance}"
-        parts.append(_table(title, HEADS, rows(arena)))
+        parts.append(_table(title, heads(arena), rows(arena)))
     parts += [_difficulty(sweep) for sweep in statistics.get("difficulty", [])]
     return "\n\n".join(parts) + "\n"
 
 
 def rows(arena: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Cells under `HEADS`, the best of each column first."""
+    """Cells under `heads`, the best of each column first."""
+    several = _several_encoders(arena)
     for column in arena["columns"]:
         if column["stage"] not in ("last", None):
             continue
         labels = _labels(column)
         for one in column["standings"]:
             name = full_name(one["task"], one.get("variant"))
-            yield [column["protocol"], labels, name, *_cells(one), str(one["n"])]
+            encoder = [one["encoder"]] if several else []
+            yield [column["protocol"], labels, name, *encoder, *_cells(one), str(one["n"])]
 
 
 def _difficulty(sweep: Mapping[str, Any]) -> str:
