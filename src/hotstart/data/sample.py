@@ -134,6 +134,22 @@ class Clips:
         return Clips(self.pictures.to(device), times.to(device, non_blocking=True))
 
 
+@dataclass(frozen=True)
+class LabelMaps:
+    """A class for every pixel of B pictures; each map has a size of its own, its picture's whole.
+
+    maps: B of uint8 (H, W), positions in the classes, 255 where a pixel is to be ignored
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def to(self, device: torch.device | str) -> LabelMaps:
+        return LabelMaps(tuple(one.to(device, non_blocking=True) for one in self.maps))
+
+
 class Batch(TypedDict, total=False):
     """What a task may read; only the keys in its `needs` are there."""
 
@@ -149,6 +165,8 @@ class Batch(TypedDict, total=False):
     """int64 (B,): which person, source video, ... the sample belongs to."""
     label: Tensor
     """int64 (B,): a person's label, -1 where unknown. For the controls alone."""
+    mask: LabelMaps
+    """B label maps, drawn by a person; for `segment` alone."""
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
