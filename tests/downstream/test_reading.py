@@ -10,8 +10,8 @@ from hotstart.augment import ViewSettings, centre_clip, centre_view
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Spec
-from hotstart.downstream import FinetuneSettings, extract, recalibrate_batchnorm
-from hotstart.downstream.classifier import Classifier, fit_classifier, predict
+from hotstart.downstream.classifier import Classifier, FinetuneSettings, fit_classifier, predict
+from hotstart.downstream.features import extract, recalibrate_batchnorm
 from hotstart.downstream.reading import ClipWindows, Stills, reading_of
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace

@@ -26,7 +26,6 @@ from hotstart.training.log import Listener
 from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
 DEFAULTS = {"cnn": DEFAULT_ENCODER, "vit": "vit_narrow_depth4", "video": "r3d10_narrow"}
-"""By kind of encoder; the first that a task can train."""
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")
@@ -113,10 +112,10 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 
 
 def default_encoder(task: str) -> str:
-    """The only one that it can fill, or a small CNN, or a small ViT, or a small one of clips."""
+    """The only one that it can fill; or a small CNN, or a small ViT, or a small CNN of clips."""
     accepted = task_class(task).accepts
-    small = (name for kind, name in DEFAULTS.items() if kind in accepted)
-    return find(task).encoder or next(small, DEFAULT_ENCODER)
+    default = next((name for kind, name in DEFAULTS.items() if kind in accepted), DEFAULT_ENCODER)
+    return find(task).encoder or default
 
 
 def check_names(values: dict[str, Any]) -> None:
