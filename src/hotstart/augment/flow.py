@@ -69,15 +69,17 @@ def flow_colours(vectors: Tensor, largest: Tensor | float) -> Tensor:
 
     vectors: (..., 2, H, W), x and y. largest: (...,) or a number, > 0: the length that has full
     colour; what is longer is darker. Returns (..., 3, H, W) in 0..1.
+    Deviation: the last hue is as far from the first as from the one before it.
     """
     wheel = _wheel().to(vectors)
     largest = torch.as_tensor(largest).to(vectors)[..., None, None]
     x, y = vectors.unbind(-3)
     length = torch.hypot(x, y) / largest
-    turn = (torch.atan2(-y, -x) / math.pi + 1) / 2 * (len(wheel) - 1)
-    low = turn.floor().long()
+    turn = (torch.atan2(-y, -x) / math.pi + 1) / 2 * len(wheel)
+    low = turn.floor()
     part = (turn - low)[..., None]
-    hue = (1 - part) * wheel[low] + part * wheel[(low + 1) % len(wheel)]
+    left, right = (wheel[(low.long() + k) % len(wheel)] for k in (0, 1))
+    hue = (1 - part) * left + part * right
     length = length[..., None]
     colour = torch.where(length <= 1, 1 - length * (1 - hue), hue * 0.75)
     return colour.movedim(-1, -3)

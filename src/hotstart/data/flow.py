@@ -17,6 +17,8 @@ Known = npt.NDArray[np.bool_]
 SHARE, SLACK = 0.01, 0.5
 """Sundaram 2010, equation 5: alpha_1, and alpha_2 in px^2 for a picture of `SLACK_PX`."""
 SLACK_PX = 384
+LEAST_PX = 12
+"""DIS takes no smaller picture; one that is has its rim repeated."""
 MAGIC = b"PIEH"
 MOST_PX = 2**15
 """Of a side of a file: more is taken for damage."""
@@ -31,14 +33,21 @@ def optical_flow(first: Picture, second: Picture) -> tuple[Field, Known]:
 
     Kroeger 2016 (arXiv:1603.03590), OpenCV's preset "fast" but down to the last pixel: presets are
     made for large pictures and stop early, which on pictures of 96 px costs a quarter of the
-    accuracy (docs/tasks/cross_modal.md). The check is that of Sundaram 2010 ("Dense point trajectories by GPU-accelerated large
+    accuracy. The check is that of Sundaram 2010 ("Dense point trajectories by GPU-accelerated large
     displacement optical flow", ECCV), equation 5, its constant term scaled to the picture.
     """
-    grey, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second))
+    height, width = first.shape[:2]
+    rim = (0, max(LEAST_PX - height, 0), 0, max(LEAST_PX - width, 0))
+    grey, other = (
+        cv2.copyMakeBorder(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), *rim, cv2.BORDER_REPLICATE)
+        for picture in (first, second)
+    )
     engine = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_FAST)
     engine.setFinestScale(0)
-    there = np.asarray(engine.calc(grey, other, None), np.float32)  # type: ignore[call-overload]
-    back = np.asarray(engine.calc(other, grey, None), np.float32)  # type: ignore[call-overload]
+    there, back = (
+        np.asarray(engine.calc(*pair, None), np.float32)[:height, :width]  # type: ignore[call-overload]
+        for pair in ((grey, other), (other, grey))
+    )
     return there, returns(there, back)
 
 
