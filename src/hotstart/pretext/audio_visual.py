@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hotstart.augment import ViewSettings, apply_clip, draw_view
+from hotstart.augment import ViewSettings, apply_clip, as_waves, draw_view
 from hotstart.augment.sound import HOP_SECONDS, MELS, WINDOW_SECONDS
 from hotstart.config import Field
 from hotstart.data.sample import Clips
@@ -70,6 +70,8 @@ class AudioVisualSettings(HearingSettings):
     sounds is small (lips), this shows it large for little. None: views of the whole."""
     jitter: float = Field(default=0.1, ge=0)
     """By how much a region is moved about, as a share of its side."""
+    gain_db: float = Field(default=6.0, ge=0)
+    """By how much a sound is made louder or softer at most, lest it be told by its level."""
     temperature: float = Field(default=0.1, gt=0)
     """Of the contrastive objective."""
     hidden: int = Field(default=512, ge=1)
@@ -167,6 +169,12 @@ class AudioVisualTask(PretextTask):
         box = region_box(clips, self.settings.region, shift)
         side = max(round(self.info.size * self.settings.region[2]), 1)
         return apply_clip(clips, replace(drawn, box=box), side)
+
+    def listen(self, audio: Tensor, rng: Draws) -> Tensor:
+        """Int16 (B, n) -> floats (B, n), each as loud as is drawn."""
+        most = self.settings.gain_db
+        gain = 10 ** (rng.named("gain").uniform(-most, most) / 20)
+        return as_waves(audio) * gain[:, None].to(audio.device)
 
     @torch.no_grad()
     def heat(self, clip: Tensor, heard: Tensor) -> Tensor:

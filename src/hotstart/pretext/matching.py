@@ -14,16 +14,16 @@ AMONG = 100
 """Things that the right one is sought among."""
 
 
-def strangers(groups: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
+def strangers(groups: Tensor, lot: Tensor) -> tuple[Tensor, Tensor]:
     """For each row one of another group, drawn evenly: a wrong partner.
 
-    groups: int64 (B,) of this process's rows; draw: (B,) in 0..1, of each row.
+    groups: int64 (B,) of this process's rows; lot: int64 (B,), drawn for each.
     Returns int64 (B,), positions among the rows of all processes, and bool (B,), whether there is
     one at all.
     """
     other = groups[:, None] != gather(groups)[None]
     count = other.sum(1)
-    number = torch.minimum((draw * count).long(), count - 1).clamp_min(0)
+    number = lot % count.clamp_min(1)
     return (other.cumsum(1) > number[:, None]).long().argmax(1), count > 0
 
 

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hotstart.augment import as_waves
 from hotstart.config import Field
 from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
@@ -33,6 +32,7 @@ from hotstart.pretext.task import (
 )
 
 SHOWN = 6
+LOTS = 2**31
 
 
 class AudioVisualCorrespondenceSettings(AudioVisualSettings):
@@ -84,9 +84,9 @@ class AudioVisualCorrespondence(AudioVisualTask):
         device = batch["audio"].device
         return {
             "clip": self.watch(batch["clip"], rng),
-            "sound": as_waves(batch["audio"]),
+            "sound": self.listen(batch["audio"], rng),
             "group": batch["group"],
-            "wrong": rng.named("wrong").uniform().to(device),
+            "wrong": rng.named("wrong").integers(0, LOTS).to(device),
         }
 
     def embed(self, views: Views) -> tuple[Tensor, Tensor]:
