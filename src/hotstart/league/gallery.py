@@ -17,7 +17,7 @@ from hotstart.config import PretrainSettings
 from hotstart.data import Dataset, pretraining_split
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
-from hotstart.downstream import recalibrate_batchnorm
+from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import HotstartError
 from hotstart.league.asked import Asked
