@@ -72,7 +72,9 @@ def test_works_in_the_precision_of_its_sound() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         found = log_mel(sound.to(dtype), mels=16)
         assert found.dtype == dtype
-        assert float((found.double() - exact).abs().max()) < (1e-4 if dtype == torch.float32 else 0.1)
+        assert float((found.double() - exact).abs().max()) < (
+            1e-4 if dtype == torch.float32 else 0.1
+        )
 
 
 def test_windows_and_hops_are_as_long_as_asked() -> None:

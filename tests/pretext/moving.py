@@ -140,8 +140,8 @@ def _sound(seed: int, frames: int) -> npt.NDArray[np.int16]:
     seconds = np.arange(round(frames / HZ * SOUND_HZ)) / SOUND_HZ
     tones = np.sin(2 * np.pi * seconds[:, None] * rng.uniform(200, 4000, 3)).sum(1)
     swell = 1 + np.sin(2 * np.pi * seconds * rng.uniform(0.5, 3) + rng.uniform(0, 6))
-    wave = 1500 * tones * swell + rng.normal(0, 200, len(seconds))
-    return wave.astype(np.int16)[None]
+    wave: Floats = 1500 * tones * swell + rng.normal(0, 200, len(seconds))
+    return np.asarray(wave, np.int16)[None]
 
 
 def _directions(rng: np.random.Generator, count: int) -> Floats:

@@ -13,7 +13,10 @@ from torch import Tensor
 from hotstart.data.sample import Batch, Clips, Pictures
 from hotstart.encoders import build_encoder, load_encoder, resolve_spec
 from hotstart.pretext.audio_visual import region_box
-from hotstart.pretext.cross_modal.audio_visual_correspondence import AudioVisualCorrespondence
+from hotstart.pretext.cross_modal.audio_visual_correspondence import (
+    AudioVisualCorrespondence,
+    AudioVisualCorrespondenceSettings,
+)
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import distinct, recalls, strangers
 from hotstart.pretext.task import Info
@@ -45,7 +48,7 @@ def scenes(seed: int, rows: int = ROWS) -> Batch:
 
 def make(**own: Any) -> AudioVisualCorrespondence:
     """A task in the size of a test, whose views are the pictures themselves."""
-    settings = AudioVisualCorrespondence.Settings.model_validate(
+    settings = AudioVisualCorrespondenceSettings.model_validate(
         {
             **SMALL,
             "view": {"flip": 0, "jitter": 0, "grey": 0, "blur": 0, "crop_scale": (1, 1)},
@@ -162,7 +165,7 @@ def test_region_is_a_square_at_its_place_and_stays_inside() -> None:
     boxes = region_box(clips, (0.5, 0.5, 0.5), shift)
     assert boxes.tolist() == [[20, 10, 20, 20], [30, 10, 20, 20], [40, 20, 20, 20]]
     task = make(region=(0.5, 0.5, 0.5), frames=1)
-    assert task.views(scenes(0), draws(0, ROWS))["clip"].shape == (ROWS, 3, 1, 12, 12)
+    assert task.views(scenes(0), draws(0, ROWS))["clip"].shape == (ROWS, 3, 1, SIZE // 2, SIZE // 2)
 
 
 @pytest.mark.slow
