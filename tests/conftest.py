@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.pretext.moving import moving
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run slow tests too (or set SLOW=1)")
@@ -57,6 +59,13 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def film_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 videos of 17 frames in two seconds, 32 x 32 px: a disc that moves over a moving ground."""
+    made = moving(60, frames=17, ground_px=0.5, disc_px=(0.4, 0.8))
+    return made.write(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets that `HOTSTART_DATA` names."""
     given = os.environ.get("HOTSTART_DATA")
@@ -75,3 +84,15 @@ def imagenette(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with zipfile.ZipFile(archive) as file:
         file.extractall(root)
     return root / "imagenette128"
+
+
+@pytest.fixture(scope="session")
+def geometry(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`flow/` (pairs with exact flow), `sevenscenes/` (depth, poses) and `kitti/` (poses)."""
+    archive = real_data / "geometry.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    root = tmp_path_factory.mktemp("geometry")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(root)
+    return root / "geometry"
