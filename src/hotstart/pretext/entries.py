@@ -202,6 +202,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "moving_objects": Entry(
+        "hotstart.pretext.free_labels.moving_objects:MovingObjects",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Pathak 2017, arXiv:1612.06370",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
