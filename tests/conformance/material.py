@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from lightning_fabric import Fabric
 from hotstart.config import PretrainSettings
 from hotstart.data import open_dataset
 from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, Pictures
+from hotstart.data.sample import Batch, Clips, Pictures
 from hotstart.league.pretraining import default_encoder
 from hotstart.pretext.task import PretextTask, Progress, Step
 from hotstart.training.log import Log
@@ -52,8 +53,8 @@ def make_task(task: str, material: Material, batch_size: int, **changes: Any) ->
 
 
 def first_batch(task: PretextTask, material: Material, rows: int) -> Batch:
-    """The first pictures, with the keys that the task asks for and no others."""
-    return material.dataset.batch(material.train[:rows], tuple(task.needs))
+    """The first pictures or clips, with the keys that the task asks for and no others."""
+    return material.dataset.batch(material.train[:rows], task.needs)
 
 
 def play(task: PretextTask, views: dict[str, torch.Tensor], player: str, step: int = 0) -> Step:
@@ -138,10 +139,20 @@ def make_loop(task: str, material: Material, folder: Path | None, total_steps: i
     return Loop(build_task(settings, material, total_steps), material, plan, fabric, Log(None))
 
 
-def noise_pictures(count: int, seed: int) -> Pictures:
-    """Pictures of noise alone: no content that a pseudo-label could depend on."""
+def of_noise(batch: Batch, seed: int) -> Batch:
+    """The batch with noise in the place of its pictures: nothing a pseudo-label could depend on."""
     rng = np.random.default_rng(seed)
-    return Pictures.from_arrays(list(rng.integers(0, 256, (count, 40, 40, 3), dtype=np.uint8)))
+
+    def noise(count: int) -> Pictures:
+        return Pictures.from_arrays(list(rng.integers(0, 256, (count, 40, 40, 3), dtype=np.uint8)))
+
+    changed = dict(batch)
+    if "image" in batch:
+        changed["image"] = noise(len(batch["image"]))
+    if "clip" in batch:
+        clips = batch["clip"]
+        changed["clip"] = Clips(noise(len(clips) * clips.frames), clips.times)
+    return cast(Batch, changed)
 
 
 def draws(step: int, rows: int, start: int = 0, stop: int | None = None) -> Draws:
@@ -149,11 +160,13 @@ def draws(step: int, rows: int, start: int = 0, stop: int | None = None) -> Draw
     return Draws(0, step, total=rows, start=start, stop=stop)
 
 
-def with_image(batch: Batch, pictures: Pictures) -> Batch:
-    """The batch with other pictures in it."""
-    changed = dict(batch)
-    changed["image"] = pictures
-    return changed  # type: ignore[return-value]
+def take(batch: Batch, rows: Sequence[int]) -> Batch:
+    """Some rows of a batch."""
+    chosen = {
+        key: value.select(rows) if isinstance(value, Pictures | Clips) else value[list(rows)]
+        for key, value in cast(dict[str, Any], batch).items()
+    }
+    return cast(Batch, chosen)
 
 
 def same_state(a: torch.nn.Module, b: torch.nn.Module) -> bool:

@@ -103,6 +103,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2019 (AET), arXiv:1901.04596",
     ),
+    "order_verification": Entry(
+        "hotstart.pretext.context.order_verification:OrderVerification",
+        "context",
+        "predictive",
+        ("clip",),
+        "Misra 2016, arXiv:1603.08561",
+    ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",
         "context",

@@ -55,10 +55,10 @@ class OrderVerification(PretextTask):
     run backwards as well: (d, c, b) counts as in order.
 
     Deviations: as many questions with the one answer as with the other, so that chance is 1/2 (the
-    paper's are 1 to 3); each clip asks both of one pair, four frames through the encoder for two
-    questions; motion is the difference between frames, not flow; a layer on the last map stands in
-    the place of fc6, a hidden layer in that of fc7, since a linear one on features side by side
-    could not compare them; AdamW.
+    paper has more of the latter); each clip asks both of one pair, four frames through the encoder
+    for two questions; motion is the difference between frames, not flow; a layer on the last map
+    stands in the place of fc6, and the head sees, beside the three features, how far each two lie
+    apart: what was between two others is near to both; AdamW.
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(frames=FRAMES, seconds=SECONDS)}
@@ -73,16 +73,17 @@ class OrderVerification(PretextTask):
         super().__init__(encoder, settings, info)
         self.needs = {"clip": Spec(FRAMES, settings.seconds)}  # type: ignore[misc]
         self.reader = FrameReader(encoder, info.size)
-        self.classifier = mlp((3 * FRAME_DIM, HIDDEN_DIM, len(ANSWERS)))
+        # Three features, and three differences.
+        self.classifier = mlp((6 * FRAME_DIM, HIDDEN_DIM, len(ANSWERS)))
 
     def trivial(self, rows: int) -> float:
         """Chance."""
         return 1 / len(ANSWERS)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, 3, S, S), three frames; `pseudo_label` int64 (B,), 1 if they are in order.
+        """`image` (B, 3, 3, S, S), three frames; `pseudo_label` int64 (B,), 1 where in order.
 
-        `other` (B, 3, 1, S, S): the frame that, put in the middle, would make the other answer true.
+        `other` (B, 3, 1, S, S): the frame that, in the middle, makes the other answer true.
         """
         clips = batch["clip"]
         taken = moving_frames(clips, PICKED, rng.named("frames")).cpu()
@@ -113,7 +114,8 @@ class OrderVerification(PretextTask):
         """Of `image`, and of the same with `other` in the middle: (B, 2) each."""
         read = self.reader(self.encoder, torch.cat([views["image"], views["other"]], 2))
         asked = torch.cat([read[:, [0, 1, 2]], read[:, [0, 3, 2]]])
-        said, other = self.classifier(asked.flatten(1)).chunk(2)
+        apart = (asked - asked.roll(1, 1)).abs()
+        said, other = self.classifier(torch.cat([asked, apart], 1).flatten(1)).chunk(2)
         return said, other
 
     @torch.no_grad()
