@@ -38,13 +38,13 @@ from tests.conformance.material import (
     make_loop,
     make_task,
     material_from,
-    of_noise,
+    needs_clips,
     play,
     play_all,
     same_state,
     take,
+    with_noise,
 )
-from tests.pretext.moving import moving
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def pictures(class_folder: Path) -> Material:
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return material_from(moving(140).write(tmp_path_factory.mktemp("videos")))
+def films(film_folder: Path) -> Material:
+    return material_from(film_folder)
 
 
 @pytest.fixture(params=[*TASKS, *COMPOSITES])
@@ -63,8 +63,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def material(name: str, pictures: Material, videos: Material) -> Material:
-    return videos if "clip" in task_class(name).needs else pictures
+def material(name: str, request: pytest.FixtureRequest) -> Material:
+    found: Material = request.getfixturevalue("films" if needs_clips(name) else "pictures")
+    return found
 
 
 def skip_if_not_applicable(check: str, name: str) -> None:
@@ -200,7 +201,7 @@ def test_overfits_sixteen_samples(name: str, material: Material) -> None:
 @pytest.mark.parametrize("name", INDEPENDENT)
 def test_noise_gives_chance_and_a_planted_cue_is_found(name: str, material: Material) -> None:
     """Nothing but content tells the pseudo-label; one pixel that does is found at once."""
-    key, rows = "image", INDEPENDENT[name]
+    rows = INDEPENDENT[name]
     accuracies = {}
     for planted in (False, True):
         task = make_task(name, material, rows)
@@ -209,11 +210,11 @@ def test_noise_gives_chance_and_a_planted_cue_is_found(name: str, material: Mate
         def views(
             step: int, planted: bool = planted, template: Batch = template
         ) -> dict[str, Tensor]:
-            made = task.views(of_noise(template, seed=step), draws(step, rows))  # noqa: B023
+            made = task.views(with_noise(template, step), draws(step, rows))  # noqa: B023
             if planted:
-                every = torch.arange(len(made[key]))
-                corner = made["pseudo_label"] % made[key].shape[-1]
-                made[key][every, ..., 0, corner] = 4.0
+                every = torch.arange(len(made["image"]))
+                corner = made["pseudo_label"] % made["image"].shape[-1]
+                made["image"][every, ..., 0, corner] = 4.0
             return made
 
         fit(task, views, steps=40, rate=2e-3)
@@ -252,15 +253,15 @@ def test_exported_encoder_gives_identical_features(
     encoder = loop.task.encoder.eval()
     save_encoder(encoder, tmp_path / "encoder.safetensors")
     again = load_encoder(tmp_path / "encoder.safetensors").eval()
-    images = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    frames = [8] if encoder.kind == "video" else []
+    images = torch.rand(4, 3, *frames, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(again(images), encoder(images))
 
 
 def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> None:
     task = make_task(name, material, ROWS).eval()
-    heldout = material.heldout[:ROWS]
-    batches = [material.dataset.batch(heldout, task.needs) for _ in range(3)]
+    batches = [material.dataset.batch(material.heldout[:ROWS], task.needs) for _ in range(3)]
     before = {key: value.clone() for key, value in task.state_dict().items()}
     scores = [task.score(batches, draws(0, 1)) for _ in range(2)]
     assert isinstance(scores[0], Score)
