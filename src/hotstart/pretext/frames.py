@@ -28,5 +28,5 @@ class FrameReader(nn.Module):
     def forward(self, encoder: Encoder, clips: Tensor) -> Tensor:
         frames = clips.transpose(1, 2).flatten(0, 1)
         last = encoder.feature_map(frames, encoder.stage_strides[-1])
-        read = self.layer(F.adaptive_avg_pool2d(last, self.side).flatten(1))
-        return F.relu(read).unflatten(0, (len(clips), clips.shape[2]))
+        read: Tensor = self.layer(F.adaptive_avg_pool2d(last, self.side).flatten(1))
+        return F.relu(read).view(len(clips), clips.shape[2], -1)
