@@ -78,6 +78,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
+    "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),
@@ -110,6 +112,8 @@ BEARABLE: dict[str, dict[str, Any]] = {
     "moco": {"splits": 1},
     # As many prototypes as views, and crops that show more than a corner.
     "swav": {"prototypes": 2 * ROWS, "epsilon": 0.03, "local_crops": 0},
+    # A small spectrogram: what is asked is whether it can be known, not how long that takes.
+    "audio_visual_correspondence": {"mels": 16, "hop_seconds": 0.04},
     # In 50 steps a ViT does not see through crops of noise.
     "dino": {"view": SAME, "local_crops": 0},
 }

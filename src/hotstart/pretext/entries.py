@@ -209,6 +209,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "audio_visual_correspondence": Entry(
+        "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("clip", "audio", "group"),
+        "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
