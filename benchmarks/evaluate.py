@@ -40,8 +40,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from hotstart.data import Dataset, open_dataset
-from hotstart.downstream import extract
-from hotstart.downstream.features import BATCH_SIZE, Standardiser, centre_views
+from hotstart.downstream.features import BATCH_SIZE, Standardiser, centre_views, extract
 from hotstart.downstream.knn import NEIGHBOURS, TEMPERATURE, knn_predict
 from hotstart.downstream.linear import fit_linear_probe
 from hotstart.downstream.subsets import inner_folds, label_subset

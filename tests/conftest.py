@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.pretext.moving import moving
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run slow tests too (or set SLOW=1)")
@@ -54,6 +56,13 @@ def class_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = np.clip(base + noise, 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i:03d}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def film_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 videos of 17 frames in two seconds, 32 x 32 px: a disc that moves over a moving ground."""
+    made = moving(60, frames=17, ground_px=0.5, disc_px=(0.4, 0.8))
+    return made.write(tmp_path_factory.mktemp("films"))
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from lightning_fabric import Fabric
 from hotstart.config import PretrainSettings
 from hotstart.data import open_dataset
 from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, Pictures
+from hotstart.data.sample import Batch, Clips, Pictures
 from hotstart.league.pretraining import default_encoder
-from hotstart.pretext.task import PretextTask, Progress, Step
+from hotstart.pretext.registry import task_class
+from hotstart.pretext.task import PretextTask, Progress, Step, batch_rows
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Material, Plan
 from hotstart.training.optimisers import REFERENCE_BATCH, build_optimiser
@@ -40,10 +42,16 @@ def settings_for(task: str, batch_size: int, **changes: Any) -> PretrainSettings
 
 
 def material_from(folder: Path) -> Material:
-    """The class folder of the fixtures, all but 40 pictures for training."""
+    """A folder of the fixtures, all but a third of it, or but 40, for training."""
     dataset = open_dataset(str(folder), size=SIZE)
     items = np.arange(len(dataset))
-    return Material(dataset, items[:-40], items[-40:])
+    held_out = min(len(items) // 3, 40)
+    return Material(dataset, items[:-held_out], items[-held_out:])
+
+
+def needs_clips(task: str) -> bool:
+    """Whether it is films that `task` learns from, and not pictures."""
+    return "clip" in task_class(task).needs
 
 
 def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:
@@ -53,7 +61,7 @@ def make_task(task: str, material: Material, batch_size: int, **changes: Any) ->
 
 def first_batch(task: PretextTask, material: Material, rows: int) -> Batch:
     """The first pictures, with the keys that the task asks for and no others."""
-    return material.dataset.batch(material.train[:rows], tuple(task.needs))
+    return material.dataset.batch(material.train[:rows], task.needs)
 
 
 def play(task: PretextTask, views: dict[str, torch.Tensor], player: str, step: int = 0) -> Step:
@@ -132,8 +140,9 @@ def settle(task: PretextTask, batches: list[dict[str, torch.Tensor]]) -> None:
 
 def make_loop(task: str, material: Material, folder: Path | None, total_steps: int) -> Loop:
     """A loop over `material` on the CPU."""
-    settings = settings_for(task, 32)
-    plan = Plan(0, 32, total_steps, 1e9, None if folder is None else folder / "checkpoint")
+    batch_size = min(len(material.train) // 5, 32)
+    settings = settings_for(task, batch_size)
+    plan = Plan(0, batch_size, total_steps, 1e9, None if folder is None else folder / "checkpoint")
     fabric = Fabric(accelerator="cpu", devices=1)
     return Loop(build_task(settings, material, total_steps), material, plan, fabric, Log(None))
 
@@ -144,9 +153,28 @@ def noise_pictures(count: int, seed: int) -> Pictures:
     return Pictures.from_arrays(list(rng.integers(0, 256, (count, 40, 40, 3), dtype=np.uint8)))
 
 
+def with_noise(batch: Batch, seed: int) -> Batch:
+    """The batch with noise for its pictures, or for every frame of its clips."""
+    if "clip" not in batch:
+        return with_image(batch, noise_pictures(batch_rows(batch), seed))
+    times = batch["clip"].times
+    changed = dict(batch)
+    changed["clip"] = Clips(noise_pictures(times.numel(), seed), times)
+    return changed  # type: ignore[return-value]
+
+
 def draws(step: int, rows: int, start: int = 0, stop: int | None = None) -> Draws:
     """The draws of one step."""
     return Draws(0, step, total=rows, start=start, stop=stop)
+
+
+def take(batch: Batch, rows: Iterable[int]) -> Batch:
+    """Some rows of a batch."""
+    chosen: Any = {}
+    for key, value in cast(dict[str, Any], batch).items():
+        packed = isinstance(value, Pictures | Clips)
+        chosen[key] = value.select(list(rows)) if packed else value[list(rows)]
+    return cast(Batch, chosen)
 
 
 def with_image(batch: Batch, pictures: Pictures) -> Batch:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hotstart.data.sample import Batch, Pictures
+from hotstart.data.sample import Batch
 from hotstart.encoders import load_encoder, save_encoder
 from hotstart.pretext.registry import TASKS, find, task_class
 from hotstart.pretext.task import PretextTask, Score
@@ -38,22 +38,34 @@ from tests.conformance.material import (
     make_loop,
     make_task,
     material_from,
-    noise_pictures,
+    needs_clips,
     play,
     play_all,
     same_state,
-    with_image,
+    take,
+    with_noise,
 )
 
 
 @pytest.fixture(scope="module")
-def material(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Material:
+def pictures(class_folder: Path) -> Material:
     return material_from(class_folder)
+
+
+@pytest.fixture(scope="module")
+def films(film_folder: Path) -> Material:
+    return material_from(film_folder)
 
 
 @pytest.fixture(params=[*TASKS, *COMPOSITES])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def material(name: str, request: pytest.FixtureRequest) -> Material:
+    found: Material = request.getfixturevalue("films" if needs_clips(name) else "pictures")
+    return found
 
 
 def skip_if_not_applicable(check: str, name: str) -> None:
@@ -118,7 +130,7 @@ def test_views_are_a_function_of_seed_and_step(name: str, material: Material) ->
 def test_views_of_one_picture_differ_by_row(name: str, material: Material) -> None:
     task = make_task(name, material, ROWS)
     batch = first_batch(task, material, ROWS)
-    same = with_image(batch, batch["image"].select([0] * ROWS))
+    same = take(batch, [0] * ROWS)
     for key, view in task.views(same, draws(0, ROWS)).items():
         if view.is_floating_point():
             assert len(np.unique(view.flatten(1).numpy(), axis=0)) > len(view) // 2, key
@@ -189,7 +201,7 @@ def test_overfits_sixteen_samples(name: str, material: Material) -> None:
 @pytest.mark.parametrize("name", INDEPENDENT)
 def test_noise_gives_chance_and_a_planted_cue_is_found(name: str, material: Material) -> None:
     """Nothing but content tells the pseudo-label; one pixel that does is found at once."""
-    key, rows = "image", INDEPENDENT[name]
+    rows = INDEPENDENT[name]
     accuracies = {}
     for planted in (False, True):
         task = make_task(name, material, rows)
@@ -198,12 +210,11 @@ def test_noise_gives_chance_and_a_planted_cue_is_found(name: str, material: Mate
         def views(
             step: int, planted: bool = planted, template: Batch = template
         ) -> dict[str, Tensor]:
-            batch = with_image(template, noise_pictures(rows, seed=step))
-            made = task.views(batch, draws(step, rows))  # noqa: B023
+            made = task.views(with_noise(template, step), draws(step, rows))  # noqa: B023
             if planted:
-                every = torch.arange(len(made[key]))
-                corner = made["pseudo_label"] % made[key].shape[-1]
-                made[key][every, :, 0, corner] = 4.0
+                every = torch.arange(len(made["image"]))
+                corner = made["pseudo_label"] % made["image"].shape[-1]
+                made["image"][every, ..., 0, corner] = 4.0
             return made
 
         fit(task, views, steps=40, rate=2e-3)
@@ -242,15 +253,15 @@ def test_exported_encoder_gives_identical_features(
     encoder = loop.task.encoder.eval()
     save_encoder(encoder, tmp_path / "encoder.safetensors")
     again = load_encoder(tmp_path / "encoder.safetensors").eval()
-    images = torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    frames = [8] if encoder.kind == "video" else []
+    images = torch.rand(4, 3, *frames, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(again(images), encoder(images))
 
 
 def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> None:
     task = make_task(name, material, ROWS).eval()
-    keys = tuple(task.needs)
-    batches = [material.dataset.batch(material.heldout[:ROWS], keys) for _ in range(3)]
+    batches = [material.dataset.batch(material.heldout[:ROWS], task.needs) for _ in range(3)]
     before = {key: value.clone() for key, value in task.state_dict().items()}
     scores = [task.score(batches, draws(0, 1)) for _ in range(2)]
     assert isinstance(scores[0], Score)
@@ -271,14 +282,6 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
             assert len(row) == len(panel.columns)
             assert all(p.dtype == np.uint8 and p.ndim == 3 and p.shape[2] == 3 for p in row)
     assert all(torch.equal(task.state_dict()[key], value) for key, value in before.items())
-
-
-def take(batch: Batch, rows: range) -> Batch:
-    """Some rows of a batch."""
-    chosen: Any = {}
-    for key, value in cast(dict[str, Any], batch).items():
-        chosen[key] = value.select(rows) if isinstance(value, Pictures) else value[list(rows)]
-    return cast(Batch, chosen)
 
 
 def rows_as_bytes(view: Tensor) -> list[bytes]:

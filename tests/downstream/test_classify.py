@@ -14,13 +14,22 @@ from PIL import Image
 
 from hotstart.data import Dataset, open_dataset
 from hotstart.data.sample import Batch
-from hotstart.downstream import FinetuneSettings, Outcome, classify, recalibrate_batchnorm
+from hotstart.downstream.classifier import FinetuneSettings
+from hotstart.downstream.classify import classify
+from hotstart.downstream.features import recalibrate_batchnorm
+from hotstart.downstream.outcome import Outcome
 from hotstart.encoders import Encoder
 from hotstart.errors import DataError, UsageError
 from tests.downstream.traces import same_state, trace
 
 QUICK = FinetuneSettings(steps=4, batch_size=16, learning_rates=(1e-3, 3e-3), trial_folds=1)
 ALL = ("knn", "linear", "finetune", "scratch")
+
+
+def same_answers(one: Outcome, other: Outcome) -> bool:
+    return np.array_equal(
+        one.predictions.arrays()["predicted"], other.predictions.arrays()["predicted"]
+    )
 
 
 def run(encoder: Encoder, data: Dataset, **options: Any) -> list[Outcome]:
@@ -38,8 +47,8 @@ def test_outcomes_are_complete(digits: Dataset, encoder: Encoder) -> None:
     for outcome in outcomes:
         assert (outcome.split, outcome.seed, outcome.metric) == ("val", 0, "top1")
         assert np.array_equal(outcome.predictions.hashes, digits.hashes[asked])
-        assert np.array_equal(outcome.predictions.labels, digits.labels[asked])
-        assert outcome.value == outcome.predictions.accuracy
+        assert np.array_equal(outcome.predictions.arrays()["labels"], digits.labels[asked])
+        assert outcome.value == outcome.predictions.value("top1")
         assert outcome.chance == np.bincount(digits.labels[asked]).max() / len(asked)
     counts = {o.labels: o.detail["label_count"] for o in outcomes}
     assert counts[1.0] == len(digits.indices("train"))
@@ -62,14 +71,14 @@ def test_encoder_is_left_bit_for_bit(colours: Dataset, encoder: Encoder) -> None
 def test_same_seed_same_answers(colours: Dataset, encoder: Encoder) -> None:
     first, second = run(encoder, colours), run(encoder, colours)
     for one, other in zip(first, second, strict=True):
-        assert np.array_equal(one.predictions.predicted, other.predictions.predicted)
+        assert same_answers(one, other)
         assert one.detail.get("curve") == other.detail.get("curve")
 
 
 def test_seed_draws_the_labels(digits: Dataset, encoder: Encoder) -> None:
     (zero,) = run(encoder, digits, protocols=("knn",), seed=0)
     (one,) = run(encoder, digits, protocols=("knn",), seed=1)
-    assert not np.array_equal(zero.predictions.predicted, one.predictions.predicted)
+    assert not same_answers(zero, one)
 
 
 def test_the_global_generator_is_neither_read_nor_moved(colours: Dataset, encoder: Encoder) -> None:
@@ -78,7 +87,7 @@ def test_the_global_generator_is_neither_read_nor_moved(colours: Dataset, encode
     assert torch.equal(before, torch.random.get_rng_state())
     torch.rand(3)
     again = run(encoder, colours, protocols=("finetune",))
-    assert np.array_equal(first[0].predictions.predicted, again[0].predictions.predicted)
+    assert same_answers(first[0], again[0])
 
 
 def test_the_test_split_is_never_read_unless_asked(
@@ -106,7 +115,7 @@ def test_labels_of_the_other_split_change_nothing(
     colours.labels[hidden] = 1 - colours.labels[hidden]
     spoilt = run(encoder, colours, split=split)
     for one, two in zip(clean, spoilt, strict=True):
-        assert np.array_equal(one.predictions.predicted, two.predictions.predicted)
+        assert same_answers(one, two)
 
 
 def test_nothing_is_chosen_by_the_labels_asked(colours: Dataset, encoder: Encoder) -> None:
@@ -115,7 +124,7 @@ def test_nothing_is_chosen_by_the_labels_asked(colours: Dataset, encoder: Encode
     colours.labels[asked] = 1 - colours.labels[asked]
     spoilt = run(encoder, colours)
     for one, other in zip(clean, spoilt, strict=True):
-        assert np.array_equal(one.predictions.predicted, other.predictions.predicted)
+        assert same_answers(one, other)
 
 
 def test_shuffled_labels_give_chance(

@@ -9,8 +9,7 @@ from torch import nn
 
 from hotstart.augment import centre_view
 from hotstart.data import Dataset
-from hotstart.downstream import extract, recalibrate_batchnorm
-from hotstart.downstream.features import Standardiser
+from hotstart.downstream.features import Standardiser, extract, recalibrate_batchnorm
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
 

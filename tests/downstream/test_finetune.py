@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hotstart.data import Dataset
-from hotstart.downstream import FinetuneSettings, classify
-from hotstart.downstream.classifier import Classifier, fit_classifier, predict
+from hotstart.downstream.classifier import Classifier, FinetuneSettings, fit_classifier, predict
+from hotstart.downstream.classify import classify
 from hotstart.downstream.features import centre_views
 from hotstart.downstream.linear import fit_linear_probe
 from hotstart.encoders import Encoder

@@ -14,6 +14,7 @@ import pytest
 
 from hotstart.config import PretrainSettings, parse
 from hotstart.data import open_dataset
+from hotstart.downstream.predictions import ClassPredictions
 from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.compare import Comparison, run_league
@@ -79,7 +80,7 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
             settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures, protocol),
             data_fingerprints={"pretrain": pictures, "evaluate": pictures},
         )
-        write_predictions(folder, record, hashes, labels, predicted)
+        write_predictions(folder, record, ClassPredictions(hashes, labels, predicted))
         write_records(folder / files.RESULTS, [record])
 
 

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hotstart.league.statistics import holm, kendall_tau, mean_rank, paired_gain, seed_gain
+from hotstart.downstream.predictions import ClassPredictions, MaskPredictions, Predictions
+from hotstart.league.statistics import (
+    holm,
+    kendall_tau,
+    mean_rank,
+    paired_gain,
+    predictions_gain,
+    seed_gain,
+    set_gain,
+)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -214,3 +223,71 @@ def test_mean_rank_by_hand() -> None:
     assert mean_rank(columns) == {"b": 1.5, "a": 1.75, "c": 2.75}
     assert mean_rank({}) == {}
     assert mean_rank({"linear": {"a": 1.0}, "knn": {"b": 1.0}}) == {}
+
+
+def masks(rng: np.random.Generator, items: int, right: float) -> MaskPredictions:
+    """Pictures of 60 pixels and three classes, of which a share is named rightly."""
+    truth = rng.multinomial(60, [0.6, 0.3, 0.1], items)
+    both = rng.binomial(truth, right)
+    wrong = truth - both
+    return MaskPredictions(np.arange(items).astype(np.uint64), both, truth, both + wrong[:, ::-1])
+
+
+@pytest.mark.parametrize("metric", ["miou", "pixel_accuracy"])
+def test_gain_of_a_set_metric_equals_the_naive_bootstrap(metric: str) -> None:
+    rng = np.random.default_rng(5)
+    ours = {seed: masks(rng, 30, 0.62 + 0.02 * seed) for seed in range(2)}
+    theirs = {seed: masks(rng, 30, 0.6) for seed in range(2)}
+
+    def value(one: MaskPredictions, taken: npt.NDArray[np.int64]) -> float:
+        both, truth, predicted = (
+            part[taken].sum(axis=0) for part in (one.both, one.truth, one.predicted)
+        )
+        if metric == "pixel_accuracy":
+            return float(both.sum() / truth.sum())
+        return float(np.mean(both / (truth + predicted - both)))
+
+    naive = []
+    for _ in range(3_000):
+        seeds, taken = rng.choice(2, 2), rng.integers(0, 30, 30)
+        naive.append(np.mean([value(ours[s], taken) - value(theirs[s], taken) for s in seeds]))
+    gain = set_gain(ours, theirs, metric, 20_000, rng)
+    every = np.arange(30)
+    by_seed = {s: value(ours[s], every) - value(theirs[s], every) for s in range(2)}
+    assert gain.by_seed == pytest.approx(by_seed)
+    assert (gain.seeds, gain.items) == (2, 30)
+    tolerance = 4 * 0.05 * np.std(naive)
+    assert gain.low == pytest.approx(np.quantile(naive, 0.025), abs=tolerance)
+    assert gain.high == pytest.approx(np.quantile(naive, 0.975), abs=tolerance)
+
+
+def test_answers_by_class_and_as_a_set_agree() -> None:
+    """Accuracy is a mean over items, so both ways must tell the same interval."""
+    rng = np.random.default_rng(6)
+    hashes, labels = np.arange(200).astype(np.uint64), rng.integers(0, 4, 200)
+    ours, theirs = (
+        {s: ClassPredictions(hashes, labels, np.where(rng.random(200) < p, labels, 9))}
+        for s, p in ((0, 0.7), (0, 0.6))
+    )
+    kept: tuple[dict[int, Predictions], dict[int, Predictions]] = ({**ours}, {**theirs})
+    fast, slow = predictions_gain(*kept), set_gain(*kept, "top1")
+    assert fast.mean == pytest.approx(slow.mean)
+    assert fast.low == pytest.approx(slow.low, abs=0.01)
+    assert fast.high == pytest.approx(slow.high, abs=0.01)
+    exact = paired_gain({0: ours[0].right}, {0: theirs[0].right})
+    assert fast == exact
+
+
+def test_mean_iou_is_over_the_classes_that_are_there() -> None:
+    zero = np.zeros((1, 1), int)
+    one = MaskPredictions(
+        np.array([1], np.uint64),
+        both=np.c_[3, 1, 0, zero],
+        truth=np.c_[4, 2, 0, zero],
+        predicted=np.c_[4, 1, 1, zero],
+    )
+    iou = one.iou(np.ones((1, 1), int))[0]
+    assert iou[:3] == pytest.approx([3 / 5, 1 / 2, 0])
+    assert np.isnan(iou[3])
+    assert one.value("miou") == pytest.approx((3 / 5 + 1 / 2 + 0) / 3)
+    assert one.value("pixel_accuracy") == pytest.approx(4 / 6)

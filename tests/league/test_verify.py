@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hotstart.downstream.predictions import ClassPredictions
 from hotstart.league.arena import Standing, Who
 from hotstart.league.predictions import write_predictions
 from hotstart.league.records import Record, write_records
@@ -49,7 +50,7 @@ def league(folder: Path, right: dict[str, list[int]], **changes: object) -> Path
                 **changes,  # type: ignore[arg-type]
             )
             predicted = (np.arange(ITEMS) >= count).astype(np.int64)
-            write_predictions(folder, record, hashes, labels, predicted)
+            write_predictions(folder, record, ClassPredictions(hashes, labels, predicted))
             write_records(folder / "results.jsonl", [record])
     return folder
 

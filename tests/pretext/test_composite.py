@@ -27,6 +27,7 @@ from tests.conformance.material import (
     fit,
     make_task,
     material_from,
+    needs_clips,
     play,
     play_all,
 )
@@ -152,7 +153,8 @@ def test_adversaries_play_by_their_own_loss_alone(material: Material) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, entry in TASKS.items() if entry.family != "control"])
-def test_every_task_can_be_combined(name: str, material: Material) -> None:
+def test_every_task_can_be_combined(name: str, class_folder: Path, film_folder: Path) -> None:
+    material = material_from(film_folder if needs_clips(name) else class_folder)
     other = "rotation" if name != "rotation" else "simclr"
     task = build(f"{other}+{name}", material)
     loss = play_all(task, views_of(task, material))[JOINT].loss

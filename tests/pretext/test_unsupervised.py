@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hotstart.data import Subset
-from hotstart.downstream import classify
+from hotstart.downstream.classify import classify
 from hotstart.encoders import EncoderSpec, build_encoder
 from hotstart.encoders.fixed import PatchCentroids, PixelComponents
 from hotstart.errors import UsageError

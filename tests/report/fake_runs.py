@@ -13,6 +13,7 @@ import numpy as np
 import tomli_w
 from PIL import Image
 
+from hotstart.downstream.predictions import ClassPredictions
 from hotstart.league.predictions import write_predictions
 from hotstart.league.records import Record, write_records
 
@@ -146,7 +147,8 @@ def with_predictions(folder: Path, found: Sequence[Record]) -> list[Record]:
         right = np.zeros(ITEMS, dtype=bool)
         right[np.argsort(-ease - rng.normal(size=ITEMS))[: round(one.value * ITEMS)]] = True
         one = replace(one, value=float(right.mean()))
-        write_predictions(folder, one, hashes, labels, np.where(right, labels, (labels + 1) % 10))
+        answer = np.where(right, labels, (labels + 1) % 10)
+        write_predictions(folder, one, ClassPredictions(hashes, labels, answer))
         kept.append(one)
     return kept
 

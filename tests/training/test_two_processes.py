@@ -50,10 +50,10 @@ CASES: list[Case] = [
 ]
 
 
-def launch(data: Path, out: Path, processes: int, cases: list[Case]) -> None:
+def launch(pictures: Path, films: Path, out: Path, processes: int, cases: list[Case]) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    script = ["-m", "tests.training.two_processes", str(data), str(out), str(processes)]
-    script.append(json.dumps(cases))
+    script = ["-m", "tests.training.two_processes", str(pictures), str(films)]
+    script += [str(out), str(processes), json.dumps(cases)]
     out.mkdir()
     # A case that fails ends the launch: it, and those after it, leave no file.
     subprocess.run([*launcher, "--nproc-per-node", str(processes), *script], check=False, cwd=ROOT)
@@ -61,7 +61,10 @@ def launch(data: Path, out: Path, processes: int, cases: list[Case]) -> None:
 
 @pytest.fixture(scope="module")
 def trained(
-    request: pytest.FixtureRequest, class_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    class_folder: Path,
+    film_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[Case, int], Found]:
     """What came of a case with so many processes; the cases that were asked for, trained once."""
     mine = [item for item in request.session.items if item.path == request.path]
@@ -69,7 +72,7 @@ def trained(
     cases = [CASES[case["number"]] for case in params]
     folder = tmp_path_factory.mktemp("two")
     for processes in (1, 2):
-        launch(class_folder, folder / str(processes), processes, cases)
+        launch(class_folder, film_folder, folder / str(processes), processes, cases)
 
     def read(case: Case, processes: int) -> Found:
         found: Found = torch.load(

@@ -15,9 +15,9 @@ from hotstart.encoders.cnn import CnnEncoder
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Plan
 from hotstart.training.train import build_task, leave_group
-from tests.conformance.material import material_from, settings_for
+from tests.conformance.material import material_from, needs_clips, settings_for
 
-STEPS, ROWS = 3, 32
+STEPS = 3
 
 
 def without_batch_statistics(module: nn.Module) -> None:
@@ -40,23 +40,26 @@ def without_batch_statistics(module: nn.Module) -> None:
 
 
 def train(
-    fabric: Fabric, data: Path, task_name: str, own: dict[str, Any]
+    fabric: Fabric, pictures: Path, films: Path, task_name: str, own: dict[str, Any]
 ) -> dict[str, dict[str, torch.Tensor] | torch.Tensor]:
     """Weights after training, the gradient of the last step, features. own: the task's settings."""
     torch.manual_seed(0)
-    material = material_from(data)
+    material = material_from(films if needs_clips(task_name) else pictures)
+    rows = min(len(material.train) // 10 * 2, 32)
     settings = settings_for(
-        task_name, ROWS, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}
+        task_name, rows, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}
     )
     task = build_task(settings, material, STEPS)
     without_batch_statistics(task)
-    loop = Loop(task, material, Plan(0, ROWS, STEPS, 1e9, None), fabric, Log(None))
+    loop = Loop(task, material, Plan(0, rows, STEPS, 1e9, None), fabric, Log(None))
     list(loop.run())
     gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
     return {"state": task.state_dict(), "grad": gradients, "features": loop.features()}
 
 
-def main(data: Path, out: Path, processes: int, cases: list[tuple[str, dict[str, Any]]]) -> None:
+def main(
+    pictures: Path, films: Path, out: Path, processes: int, cases: list[tuple[str, dict[str, Any]]]
+) -> None:
     """Train one case (task, its settings) after the other; `out/NUMBER.pt` is what came of it.
 
     One launch serves them all: to start a process takes longer than to train one.
@@ -70,11 +73,12 @@ def main(data: Path, out: Path, processes: int, cases: list[tuple[str, dict[str,
     )
     fabric.launch()
     for number, (task, own) in enumerate(cases):
-        found = train(fabric, data, task, own)
+        found = train(fabric, pictures, films, task, own)
         if fabric.is_global_zero:
             torch.save(found, out / f"{number}.pt")
     leave_group()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
+    pictures, films, out = (Path(word) for word in sys.argv[1:4])
+    main(pictures, films, out, int(sys.argv[4]), json.loads(sys.argv[5]))

@@ -24,7 +24,8 @@ from hotstart.downstream.features import Features, Standardiser, extract
 from hotstart.downstream.finetune import finetune
 from hotstart.downstream.knn import knn_predict
 from hotstart.downstream.linear import fit_linear_probe
-from hotstart.downstream.outcome import Outcome, Predictions, Progress, Stage
+from hotstart.downstream.outcome import Outcome, Progress, Stage
+from hotstart.downstream.predictions import ClassPredictions
 from hotstart.downstream.subsets import inner_folds, label_subset
 from hotstart.encoders.build import build_encoder
 from hotstart.encoders.encoder import Encoder
@@ -117,9 +118,9 @@ class _Task:
         data = self.dataset
         return inner_folds(data.labels[items], data.hashes[items], data.groups[items], seed)
 
-    def predictions(self, predicted: Tensor) -> Predictions:
+    def predictions(self, predicted: Tensor) -> ClassPredictions:
         answer = predicted.cpu().numpy().astype(np.int64)
-        return Predictions(self.dataset.hashes[self.asked], self.truth, answer)
+        return ClassPredictions(self.dataset.hashes[self.asked], self.truth, answer)
 
 
 def _prepare(

@@ -6,34 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from hotstart.config import Protocol, Split
+from hotstart.downstream.predictions import Predictions
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 Stage = Literal["last"] | int
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Answer and truth of every item of the reported split, for paired comparisons.
-
-    hashes: uint64 (N,), the items' content hashes
-    labels: int64 (N,)
-    predicted: int64 (N,)
-    """
-
-    hashes: npt.NDArray[np.uint64]
-    labels: npt.NDArray[np.int64]
-    predicted: npt.NDArray[np.int64]
-
-    @property
-    def accuracy(self) -> float:
-        """Share of items whose prediction is their label."""
-        return float(np.mean(self.predicted == self.labels))
 
 
 @dataclass(frozen=True)
@@ -51,5 +30,6 @@ class Outcome:
     value: float
     chance: float
     predictions: Predictions = field(repr=False)
+    """`predictions.value(metric)` is `value`."""
     detail: dict[str, Any] = field(default_factory=dict)
     """JSON-ready: what the measurement chose and found on its way."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from lightning_fabric import Fabric
 
 from hotstart.data import Dataset
-from hotstart.downstream import extract
+from hotstart.downstream.features import extract
 from hotstart.encoders import Encoder
 
 

@@ -13,14 +13,10 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream import (
-    FROZEN,
-    FinetuneSettings,
-    Outcome,
-    Progress,
-    classify,
-    recalibrate_batchnorm,
-)
+from hotstart.downstream.classifier import FinetuneSettings
+from hotstart.downstream.classify import FROZEN, classify
+from hotstart.downstream.features import recalibrate_batchnorm
+from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.map import write_maps
@@ -84,8 +80,7 @@ def evaluate_subject(
             for outcome in outcomes:
                 record = _record(contender, dataset, on, outcome)
                 if subject.run is not None:
-                    kept = outcome.predictions
-                    write_predictions(subject.run, record, kept.hashes, kept.labels, kept.predicted)
+                    write_predictions(subject.run, record, outcome.predictions)
                 keep(record)
         if subject.run is not None:
             # Never the test split's pictures: a map is looked at again and again.

@@ -17,7 +17,7 @@ from hotstart.config import PretrainSettings
 from hotstart.data import Dataset, pretraining_split
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
-from hotstart.downstream import recalibrate_batchnorm
+from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.errors import HotstartError
 from hotstart.league.asked import Asked
@@ -28,7 +28,7 @@ from hotstart.league.records import Record
 from hotstart.league.subject import pretext_records_of
 from hotstart.pretext.panels import SHOWN, neighbour_panel
 from hotstart.pretext.registry import parts, task_class
-from hotstart.pretext.task import Panel, PretextTask, to_uint8
+from hotstart.pretext.task import Panel, PretextTask, batch_rows, to_uint8
 from hotstart.training.folder import safe_name
 from hotstart.training.train import Material, build_task
 
@@ -231,7 +231,7 @@ def _batch(
 
 def _panels(task: PretextTask, batch: Batch, seed: int, *, answers: bool = True) -> list[Panel]:
     """The same draws for a seed as at the end of a training."""
-    rng = Draws(seed, 0, total=len(batch["image"]), names=("panels",))
+    rng = Draws(seed, 0, total=batch_rows(batch), names=("panels",))
     return task.panels(batch, rng, answers=answers)
 
 

@@ -57,7 +57,7 @@ def take_over(file: Path, folder: Path, plan: Plan) -> None:
     write_records(folder / RESULTS, fitting)
     kept = Kept(file.parent)
     for record in fitting:
-        source = kept.right(record)
+        source = kept.find(record)
         if source is not None:
             target = predictions_path(plan.runs[record.settings_hash].folder, record)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hotstart.augment import centre_view
 from hotstart.data import Dataset
-from hotstart.downstream import extract, recalibrate_batchnorm
+from hotstart.downstream.features import extract, recalibrate_batchnorm
 from hotstart.downstream.layout import lay_out
 from hotstart.encoders import Encoder, build_encoder
 from hotstart.pretext.task import to_uint8

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
+from hotstart.downstream.predictions import ClassPredictions, Predictions, kind_of
 from hotstart.errors import DataError
 from hotstart.league.records import Record
 
 PREDICTIONS = "predictions"
-Hashes = npt.NDArray[np.uint64]
-Int64s = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 def predictions_path(run: Path, record: Record) -> Path:
@@ -24,15 +23,14 @@ def predictions_path(run: Path, record: Record) -> Path:
     return run / PREDICTIONS / _names(record)[0]
 
 
-def write_predictions(
-    run: Path, record: Record, hashes: Hashes, labels: Int64s, predicted: Int64s
-) -> None:
-    """Keep content hash, label and answer of each item, each (N,); whole or not at all."""
+def write_predictions(run: Path, record: Record, predictions: Predictions) -> None:
+    """Keep the answers behind `record`; whole or not at all."""
     path = predictions_path(run, record)
+    arrays: dict[str, Any] = {**predictions.arrays()}
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez_compressed(file, hashes=hashes, labels=labels, predicted=predicted)
+        np.savez_compressed(file, **arrays)
     part.replace(path)
 
 
@@ -45,11 +43,11 @@ class Kept:
             for path in sorted(folder.glob(f"{below}{PREDICTIONS}/*.npz")):
                 self._paths.setdefault(path.name, []).append(path)
 
-    def right(self, record: Record) -> tuple[Path, Hashes, Bools] | None:
-        """The file behind `record` and what `load_right` reads there; None where there is none."""
+    def find(self, record: Record) -> tuple[Path, Predictions] | None:
+        """The file behind `record` and what `load_predictions` reads; None where there is none."""
         for path in (path for name in _names(record) for path in self._paths.get(name, [])):
             try:
-                return path, *_read_right(path, record)
+                return path, _read(path, record)
             except DataError:  # another run's of the same, older name
                 continue
         return None
@@ -61,8 +59,8 @@ def find_predictions(run: Path, record: Record) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def load_right(run: Path, record: Record) -> tuple[Hashes, Bools]:
-    """Content hash, uint64 (N,), and right or not, bool (N,), of each test item behind `record`.
+def load_predictions(run: Path, record: Record) -> Predictions:
+    """The answer for each test item behind `record`, of the kind that tells its metric.
 
     Items are in the order of their hashes, so two records whose hashes are equal are aligned.
     Raises DataError where the predictions are missing, unreadable or another record's.
@@ -70,23 +68,24 @@ def load_right(run: Path, record: Record) -> tuple[Hashes, Bools]:
     path = find_predictions(run, record)
     if path is None:
         raise DataError(f"{run / PREDICTIONS} has no predictions of {' '.join(_parts(record))}")
-    return _read_right(path, record)
+    return _read(path, record)
 
 
-def _read_right(path: Path, record: Record) -> tuple[Hashes, Bools]:
+def _read(path: Path, record: Record) -> Predictions:
+    kind = kind_of(record.metric)
     try:
         with np.load(path, allow_pickle=False) as file:
-            hashes, labels, predicted = (file[key] for key in ("hashes", "labels", "predicted"))
-    except (OSError, ValueError, KeyError) as error:
+            found = kind.of(file).by_hash()
+    except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: predictions cannot be read ({error})") from None
-    order = np.argsort(hashes, kind="stable")
-    right = (predicted == labels)[order]
-    if record.metric == "top1" and abs(right.mean() - record.value) > 1e-6:
+    value = found.value(record.metric)
+    if record.metric in kind.metrics and abs(value - record.value) > 1e-6:
+        told = "of its answers are right" if isinstance(found, ClassPredictions) else record.metric
         raise DataError(
-            f"{path}: {right.mean():.4f} of its answers are right, the record says "
-            f"{record.value:.4f}; these are another measurement's predictions"
+            f"{path}: {value:.4f} {told}, the record says {record.value:.4f}; these are another "
+            "measurement's predictions"
         )
-    return hashes[order], right
+    return found
 
 
 def _parts(record: Record) -> list[str]:

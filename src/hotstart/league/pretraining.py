@@ -25,7 +25,7 @@ from hotstart.training import folder as files
 from hotstart.training.log import Listener
 from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
-DEFAULT_VIT = "vit_narrow_depth4"
+DEFAULTS = {"cnn": DEFAULT_ENCODER, "vit": "vit_narrow_depth4", "video": "r3d10_narrow"}
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")
@@ -112,8 +112,9 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 
 
 def default_encoder(task: str) -> str:
-    """The only one that it can fill, or a small CNN, or a small ViT."""
-    default = DEFAULT_ENCODER if "cnn" in task_class(task).accepts else DEFAULT_VIT
+    """The only one that it can fill; or a small CNN, or a small ViT, or a small CNN of clips."""
+    accepted = task_class(task).accepts
+    default = next((name for kind, name in DEFAULTS.items() if kind in accepted), DEFAULT_ENCODER)
     return find(task).encoder or default
 
 

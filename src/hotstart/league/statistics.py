@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from hotstart.downstream.predictions import ClassPredictions, Predictions
+
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Asked = TypeVar("Asked", bound=Hashable)
@@ -23,7 +25,7 @@ NUMBERS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class PairedGain:
-    """How much more often one contender is right than another, and how sure that is."""
+    """How far one contender is above another, and how sure that is."""
 
     mean: float
     """Mean over seeds of the difference."""
@@ -40,6 +42,68 @@ class PairedGain:
     """Test items that were resampled; 0: predictions are missing, seeds alone were resampled."""
 
 
+def predictions_gain(
+    ours: Mapping[int, Predictions],
+    theirs: Mapping[int, Predictions],
+    metric: str = "top1",
+    rng: np.random.Generator | None = None,
+) -> PairedGain:
+    """The gain in `metric`, with an interval that resamples seeds, then test items.
+
+    ours, theirs: for each seed, the answers for the same N items in the same order (see
+    `predictions.load_predictions`). Classes go to `paired_gain`, metrics of sets to `set_gain`.
+    """
+    everyone = [*ours.values(), *theirs.values()]
+    if all(isinstance(one, ClassPredictions) for one in everyone):
+        return paired_gain(_right(ours), _right(theirs), rng=rng)
+    return set_gain(ours, theirs, metric, min(one.draws for one in everyone), rng)
+
+
+def _right(answers: Mapping[int, Predictions]) -> dict[int, Bools]:
+    return {s: one.right for s, one in answers.items() if isinstance(one, ClassPredictions)}
+
+
+def set_gain(
+    ours: Mapping[int, Predictions],
+    theirs: Mapping[int, Predictions],
+    metric: str,
+    draws: int = DRAWS,
+    rng: np.random.Generator | None = None,
+) -> PairedGain:
+    """As `paired_gain`, where the metric is one of all items together and no mean over them.
+
+    Each draw takes N items with replacement, the same ones for both contenders and all seeds, and
+    computes the metric anew from how often each item was taken (`Predictions.values`).
+
+    Raises ValueError without a common seed, or for answers to unequally many items.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    seeds, items = _common(
+        {seed: len(one.hashes) for seed, one in ours.items()},
+        {seed: len(one.hashes) for seed, one in theirs.items()},
+    )
+    gains = [ours[seed].value(metric) - theirs[seed].value(metric) for seed in seeds]
+    at_once = max(1, NUMBERS_AT_ONCE // items)
+    drawn = []
+    for first in range(0, draws, at_once):
+        now = min(at_once, draws - first)
+        taken = rng.multinomial(items, np.full(items, 1 / items), size=now)
+        found = [ours[s].values(metric, taken) - theirs[s].values(metric, taken) for s in seeds]
+        drawn.append((np.stack(found, axis=1) * _seed_counts(len(seeds), now, rng)).sum(axis=1))
+    total = np.concatenate(drawn) / len(seeds)
+    by_seed = {seed: np.float64(gain) for seed, gain in zip(seeds, gains, strict=True)}
+    return _summary(total, total <= 0, by_seed, items)
+
+
+def _common(ours: Mapping[int, int], theirs: Mapping[int, int]) -> tuple[list[int], int]:
+    """The seeds that both have, and how many items all of those have."""
+    seeds = sorted(ours.keys() & theirs.keys())
+    lengths = {items[seed] for items in (ours, theirs) for seed in seeds}
+    if not seeds or len(lengths) != 1 or lengths == {0}:
+        raise ValueError(f"a common seed and equally many items are needed, got {seeds}, {lengths}")
+    return seeds, lengths.pop()
+
+
 def paired_gain(
     ours: Mapping[int, Bools],
     theirs: Mapping[int, Bools],
@@ -48,8 +112,8 @@ def paired_gain(
 ) -> PairedGain:
     """The gain in accuracy, with an interval that resamples seeds, then test items.
 
-    ours, theirs: for each seed, bool (N,): right or not on the same N items in the same order (see
-    `predictions.load_right`). Seeds that only one of them has are left out.
+    ours, theirs: for each seed, bool (N,): right or not on the same N items in the same order.
+    Seeds that only one of them has are left out.
     rng: None is a fresh generator of seed 0.
 
     Each draw takes as many seeds as there are, with replacement, and N items, with replacement,
@@ -63,11 +127,10 @@ def paired_gain(
     Raises ValueError without a common seed, or for arrays of unequal length.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    seeds = sorted(ours.keys() & theirs.keys())
-    lengths = {len(right[seed]) for right in (ours, theirs) for seed in seeds}
-    if not seeds or len(lengths) != 1 or lengths == {0}:
-        raise ValueError(f"a common seed and equally many items are needed, got {seeds}, {lengths}")
-    items = lengths.pop()
+    seeds, items = _common(
+        {seed: len(right) for seed, right in ours.items()},
+        {seed: len(right) for seed, right in theirs.items()},
+    )
     difference = np.stack([ours[s].astype(np.int8) - theirs[s].astype(np.int8) for s in seeds])
     patterns, counts = np.unique(difference, axis=1, return_counts=True)
     by_pattern = patterns.T.astype(np.int64)

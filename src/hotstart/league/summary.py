@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hotstart.downstream.predictions import Hashes, Predictions
 from hotstart.errors import DataError
 from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_control
 from hotstart.league.difficulty import Sweep, sweeps
-from hotstart.league.predictions import Bools, Kept
+from hotstart.league.predictions import Kept
 from hotstart.league.records import Record, read_records
 from hotstart.league.statistics import (
     Agreement,
@@ -22,7 +23,7 @@ from hotstart.league.statistics import (
     holm,
     kendall_tau,
     mean_rank,
-    paired_gain,
+    predictions_gain,
     seed_gain,
 )
 from hotstart.league.variants import full_name
@@ -51,7 +52,7 @@ def league_statistics(folder: Path) -> Statistics:
 
     Read is its `results.jsonl`, or where there is none those up to two levels below. A control has
     the same encoder, and is `random`, or `scratch` for `finetune`. The interval resamples seeds,
-    then test items (`statistics.paired_gain`); where predictions are missing, as with records
+    then test items (`statistics.predictions_gain`); where predictions are missing, as with records
     alone, seeds. Each comparison begins with the same random numbers, so that it does not depend
     on who else takes part.
 
@@ -123,7 +124,7 @@ def _standings(
     asked: _Question, cell: Mapping[Who, Mapping[int, Record]], kept: Kept, notes: list[str]
 ) -> list[Standing]:
     found: dict[Who, Standing] = {}
-    right: dict[Who, _Right] = {}
+    answers: dict[Who, _Answers] = {}
     for who, records in cell.items():
         values = {seed: records[seed].value for seed in sorted(records)}
         deviation = plain.stdev(values.values()) if len(values) > 1 else None
@@ -131,11 +132,11 @@ def _standings(
         found[who] = Standing(
             who.task, who.encoder, values, len(values), mean, deviation, variant=who.variant
         )
-        right[who] = _Right.load(records, kept)
+        answers[who] = _Answers.load(records, kept)
     for who in cell:
         control = Who("scratch" if asked.protocol == "finetune" else "random", who.encoder)
         if control in cell and who.task not in ("random", "scratch"):
-            found[who] = _compare(found[who], found[control], right[who], right[control], notes)
+            found[who] = _compare(found[who], found[control], answers[who], answers[control], notes)
     tested = {w: one.p for w, one in found.items() if one.p is not None and not is_control(w.task)}
     # What a task's variants came to changes nothing of what is said of the tasks.
     tasks = {who: p for who, p in tested.items() if who.variant is None}
@@ -148,25 +149,26 @@ def _standings(
 
 
 @dataclass(frozen=True)
-class _Right:
-    """Right or not on each test item, by seed; empty unless known for every seed, on one set."""
+class _Answers:
+    """Answers for each test item, by seed; empty unless known for every seed, on one set."""
 
-    hashes: np.ndarray | None
-    by_seed: dict[int, Bools]
+    hashes: Hashes | None
+    by_seed: dict[int, Predictions]
+    metric: str
 
     @classmethod
-    def load(cls, records: Mapping[int, Record], kept: Kept) -> _Right:
-        found = {seed: kept.right(record) for seed, record in records.items()}
+    def load(cls, records: Mapping[int, Record], kept: Kept) -> _Answers:
+        found = {seed: kept.find(record) for seed, record in records.items()}
         hashes, by_seed = None, {}
         for seed, one in found.items():
-            if one is None or not (hashes is None or np.array_equal(hashes, one[1])):
-                return cls(None, {})
-            hashes, by_seed[seed] = one[1], one[2]
-        return cls(hashes, by_seed)
+            if one is None or not (hashes is None or np.array_equal(hashes, one[1].hashes)):
+                return cls(None, {}, "")
+            hashes, by_seed[seed] = one[1].hashes, one[1]
+        return cls(hashes, by_seed, next(iter(records.values())).metric)
 
 
 def _compare(
-    own: Standing, control: Standing, ours: _Right, theirs: _Right, notes: list[str]
+    own: Standing, control: Standing, ours: _Answers, theirs: _Answers, notes: list[str]
 ) -> Standing:
     """`own` with its gain over `control`."""
     seeds = sorted(own.values.keys() & control.values.keys())
@@ -179,7 +181,7 @@ def _compare(
     )
     same = ours.hashes is not None and theirs.hashes is not None
     if same and np.array_equal(ours.hashes, theirs.hashes):  # type: ignore[arg-type]
-        gain = paired_gain(ours.by_seed, theirs.by_seed)
+        gain = predictions_gain(ours.by_seed, theirs.by_seed, ours.metric)
         return _with(told, gain, "seeds and items" if len(seeds) > 1 else "items")
     notes.append(
         f"Predictions of {own.who.name} or {control.task} are missing: seeds alone resampled."

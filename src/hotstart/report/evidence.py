@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hotstart.downstream.predictions import Predictions
 from hotstart.errors import DataError
-from hotstart.league.predictions import Hashes, find_predictions, load_right
+from hotstart.league.predictions import find_predictions, load_predictions
 from hotstart.league.records import Record
-from hotstart.league.statistics import Bools, PairedGain, holm, paired_gain
+from hotstart.league.statistics import PairedGain, holm, predictions_gain
 from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.standings import Contender, Standings
 
@@ -49,7 +50,7 @@ class Evidence:
     standings: Standings
     unreadable: Counter[str] = field(default_factory=Counter)
     """Why predictions that are there could not be used."""
-    _right: dict[tuple[Any, ...], tuple[Hashes, Bools] | None] = field(default_factory=dict)
+    _answers: dict[tuple[Any, ...], Predictions | None] = field(default_factory=dict)
     _gains: dict[tuple[Arena, Question], dict[Contender, Gain]] = field(default_factory=dict)
 
     def gain(self, arena: Arena, who: Contender, question: Question) -> Gain | None:
@@ -119,28 +120,28 @@ class Evidence:
         seeds = sorted(mine.keys() & others.keys())
         ours = [self._load(mine[seed]) for seed in seeds]
         theirs = [self._load(others[seed]) for seed in seeds]
-        known = [pair for pair in (*ours, *theirs) if pair is not None]
+        known = [one for one in (*ours, *theirs) if one is not None]
         if not seeds or len(known) < 2 * len(seeds):
             return None
-        if any(not np.array_equal(known[0][0], hashes) for hashes, _ in known):
+        if any(not np.array_equal(known[0].hashes, one.hashes) for one in known):
             self.unreadable["contenders were asked about different pictures"] += 1
             return None
-        right = [answers for _, answers in known]
-        return paired_gain(
-            dict(zip(seeds, right[: len(seeds)], strict=True)),
-            dict(zip(seeds, right[len(seeds) :], strict=True)),
+        return predictions_gain(
+            dict(zip(seeds, known[: len(seeds)], strict=True)),
+            dict(zip(seeds, known[len(seeds) :], strict=True)),
+            mine[seeds[0]].metric,
         )
 
-    def _load(self, record: Record) -> tuple[Hashes, Bools] | None:
-        if record.key not in self._right:
-            self._right[record.key] = self._read(record)
-        return self._right[record.key]
+    def _load(self, record: Record) -> Predictions | None:
+        if record.key not in self._answers:
+            self._answers[record.key] = self._read(record)
+        return self._answers[record.key]
 
-    def _read(self, record: Record) -> tuple[Hashes, Bools] | None:
+    def _read(self, record: Record) -> Predictions | None:
         for folder in self.standings.folders.get(record.key, []):
             if find_predictions(folder, record) is not None:
                 try:
-                    return load_right(folder, record)
+                    return load_predictions(folder, record)
                 except DataError as error:
                     self.unreadable[str(error)] += 1
         return None

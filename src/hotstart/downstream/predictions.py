@@ -1,0 +1,135 @@
+"""The answer for every item of the reported split, and the metric over any choice of the items.
+
+A metric of a set (mean IoU, average precision) is no mean over items, so that an interval needs
+more of each item than whether it was right. What is kept of an item is what the metric adds up.
+This file knows no torch: reports read it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictions(ABC):
+    """What was answered for N items. Every field is an array, and is kept in a file by its name.
+
+    hashes: uint64 (N,), the items' content hashes
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Those that `values` can tell."""
+    draws: ClassVar[int] = 10_000
+    """Of a bootstrap; fewer where a draw is dear."""
+
+    hashes: Hashes
+
+    @abstractmethod
+    def values(self, metric: str, counts: Int64s) -> Floats:
+        """The metric over the items, item i taken counts[d, i] times: (D,) for counts (D, N).
+
+        All items once, `counts` of one row of ones, is the reported value.
+        """
+
+    def value(self, metric: str) -> float:
+        """The metric over all items."""
+        return float(self.values(metric, np.ones((1, len(self.hashes)), np.int64))[0])
+
+    def by_hash(self) -> Self:
+        """The same with the items in the order of their hashes; every field has N rows."""
+        order = np.argsort(self.hashes, kind="stable")
+        return replace(self, **{name: array[order] for name, array in self.arrays().items()})
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Every field by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """From what `arrays` gave. Raises KeyError where a field is missing."""
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class ClassPredictions(Predictions):
+    """One class for each item.
+
+    labels, predicted: int64 (N,)
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("top1",)
+
+    labels: Int64s
+    predicted: Int64s
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): whether the prediction is the label."""
+        same: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return same
+
+    @property
+    def accuracy(self) -> float:
+        """Share of items whose prediction is their label."""
+        return float(np.mean(self.right))
+
+    def values(self, metric: str, counts: Int64s) -> Floats:
+        """Share of the items taken that are right."""
+        share: Floats = counts @ self.right / counts.sum(axis=1)
+        return share
+
+
+@dataclass(frozen=True)
+class MaskPredictions(Predictions):
+    """A class for every pixel of each item, as counts of pixels; those to be ignored left out.
+
+    both, truth, predicted: int64 (N, K): pixels of item i that are of class k in truth and in the
+        prediction, in truth, in the prediction
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy")
+
+    both: Int64s
+    truth: Int64s
+    predicted: Int64s
+
+    def iou(self, counts: Int64s) -> Floats:
+        """Intersection over union of each class, (D, K); NaN for one that is nowhere.
+
+        Pixels of all items are added up before the division (Everingham 2015, PASCAL VOC).
+        """
+        # Counts of pixels stay below 2^53: sums in float64 are exact, and faster than of integers.
+        taken = counts.astype(np.float64)
+        both, truth, predicted = (taken @ part for part in (self.both, self.truth, self.predicted))
+        union = truth + predicted - both
+        return np.divide(both, union, out=np.full_like(both, np.nan), where=union > 0)
+
+    def values(self, metric: str, counts: Int64s) -> Floats:
+        """Mean IoU over the classes that are in truth or prediction; or share of right pixels."""
+        if metric == "pixel_accuracy":
+            taken = counts.astype(np.float64)
+            right, all_ = taken @ self.both.sum(axis=1), taken @ self.truth.sum(axis=1)
+            share: Floats = right / np.maximum(all_, 1)
+            return share
+        iou = self.iou(counts)
+        seen = np.isfinite(iou)
+        mean: Floats = np.where(seen, iou, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        return mean
+
+
+KINDS: tuple[type[Predictions], ...] = (ClassPredictions, MaskPredictions)
+
+
+def kind_of(metric: str) -> type[Predictions]:
+    """What keeps the answers behind a record of `metric`; classes, where no other kind knows it."""
+    return next((kind for kind in KINDS if metric in kind.metrics), ClassPredictions)
