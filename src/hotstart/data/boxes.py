@@ -20,7 +20,7 @@ from hotstart.data.entries import default_cache_folder
 from hotstart.data.index import index_of_paths
 from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, below
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import FileSource, Found, absolute
+from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
 from hotstart.data.splits import SPLITS
 from hotstart.data.voc import read_voc
 from hotstart.data.yolo import read_yolo
@@ -111,6 +111,7 @@ def open_boxes(
     data: str | Path,
     *,
     size: int,
+    group: str | None = None,
     cache_dir: Path | None = None,
     cache_bytes: int | None = None,
     progress: Progress | None = None,
@@ -119,6 +120,7 @@ def open_boxes(
 
     data: a folder, or one COCO file or `data.yaml` in it
     size: side in pixels at which pictures will be seen
+    group: a regular expression on each picture's path, as `discover` has it
     cache_dir, cache_bytes, progress: as `open_dataset` has them
 
     What is wrong with one annotation is a line of `quarantine`, and the rest goes on: a picture
@@ -130,16 +132,15 @@ def open_boxes(
     pictures, problems = _once(notes.pictures)
     index, there = index_of_paths(root, [one.path.encode() for one in pictures])
     pictures = [pictures[row] for row in there.tolist()]
+    if not any(one.objects for one in pictures):
+        raise DataError(_nothing(name, len(pictures), (*notes.problems, *problems)))
     source = FileSource(index, f"{absolute(root)}|boxes")
     folder = default_cache_folder() if cache_dir is None else cache_dir
     cached = open_cache(source, size, folder, cache_bytes, progress)
     kept, objects, wrong = _fitting(source, cached, pictures)
     quarantine = (*notes.problems, *problems, *cached.quarantine, *wrong)
     if not any(objects):
-        first = f"; {': '.join(quarantine[0])}" if quarantine else ""
-        raise DataError(
-            f"{name} has {len(kept)} readable pictures with annotations and no usable box{first}"
-        )
+        raise DataError(_nothing(name, len(kept), quarantine))
     split = _splits(pictures)
     found = Found(
         notes.kind,
@@ -147,6 +148,7 @@ def open_boxes(
         _rarest(pictures, objects, cached.rows[kept], len(notes.classes)),
         notes.classes,
         split,
+        None if group is None else groups_of_paths(index, group),
         problems=quarantine,
         notes=tuple(_told(notes, quarantine)),
     )
@@ -160,6 +162,11 @@ def open_boxes(
         quarantine,
         boxes=Boxes.gather(objects),
     )
+
+
+def _nothing(name: str, pictures: int, quarantine: Sequence[Quarantined]) -> str:
+    first = f"; {': '.join(quarantine[0])}" if quarantine else ""
+    return f"{name}: {pictures} pictures with annotations are there, and no usable box{first}"
 
 
 class _Chosen:

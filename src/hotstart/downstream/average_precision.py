@@ -89,7 +89,7 @@ def _evaluator(truth: Boxes, detections: Sequence[Detections], classes: int, mos
         }
         for row in range(len(owners))
     ]
-    answers = []
+    answers: list[dict[str, Any]] = []
     for i, one in enumerate(detections):
         for box, score, category in zip(one.boxes, one.scores, one.classes, strict=True):
             answers.append({**_entry(len(answers), i, box, int(category)), "score": float(score)})
