@@ -2,8 +2,8 @@
 
 A 1x1 convolution with softmax is logistic regression on single pixels. So some pixels of each
 picture are drawn, their features are read out of every stage's map where they lie, and the
-regression is solved to its optimum by what probes whole pictures (`linear.py`): no learning rate, no
-number of epochs that could favour one encoder.
+regression is solved to its optimum by what probes whole pictures (`linear.py`): no learning rate,
+no number of epochs that could favour one encoder.
 """
 
 from __future__ import annotations

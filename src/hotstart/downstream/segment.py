@@ -1,8 +1,7 @@
 """Segmentation as a downstream task: a class for every pixel.
 
-Protocols: `linear` reads the frozen encoder by 1x1 convolutions on its upsampled maps (stage `last`:
-those of all stages together, as one convolution); `finetune` trains it on under a light pyramid
-head, and `scratch` trains the same from random weights on the same labels.
+Protocols: `linear` reads the frozen encoder by 1x1 convolutions on its upsampled maps (stage
+`last`: those of all stages together, as one convolution).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from hotstart.encoders.encoder import Encoder
 from hotstart.errors import DataError, UsageError
 
 Int64s = npt.NDArray[np.int64]
-ALLOWED: tuple[Protocol, ...] = ("linear", "finetune", "scratch")
+ALLOWED: tuple[Protocol, ...] = ("linear",)
 
 
 def segment(
@@ -57,12 +56,11 @@ def segment(
     linear probe of every stage by itself. Pictures are read whole, with a short side of up to 240
     px; answers are counted in the resolution of the label maps. `seed` draws the pictures in use,
     the pixels, the folds, and where weights are trained, those. Settings are chosen within the
-    pictures in use. `knn` is passed over: pixels have no neighbours worth their price. The encoder
-    is left bit for bit as it was.
+    pictures in use. The encoder is left bit for bit as it was.
 
     `value` is the mean over classes of intersection over union, pixels of all pictures added up;
-    `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance` is
-    what the best constant answer reaches.
+    `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance`
+    is what the best constant answer reaches.
 
     Raises UsageError for an argument that is not allowed, DataError for data without label maps,
     without pictures in a split, or with a class to be found that no picture to learn from has.
@@ -190,7 +188,7 @@ def _probe(
     drawn = draw_pixels(encoder, dataset, items, seed=seed, device=device, progress=told)
     parts = _folds(drawn, task.folds(items, seed))
     columns = stage_columns(encoder)
-    wanted = list(columns) if stages else ["last"]
+    wanted: list[Stage] = list(columns) if stages else ["last"]
     probes: dict[Stage, LinearProbe] = {}
     details: dict[Stage, dict[str, Any]] = {}
     for number, stage in enumerate(wanted, start=1):

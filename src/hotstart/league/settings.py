@@ -64,6 +64,7 @@ class Downstream:
 
 DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
+    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=()),
     "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",)),
 }
 
