@@ -62,6 +62,11 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+def data_key(on: str, data: str) -> str:
+    """By what a league knows DATA, as `on` reads it, from the same as pictures alone."""
+    return data if MEASURES[on].open is open_dataset else f"{on}={data}"
+
+
 def open_for(
     on: str,
     data: str,

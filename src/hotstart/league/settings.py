@@ -105,6 +105,10 @@ class LeagueSettings(Settings):
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
 
+    def label_for(self, kind: str) -> str | None:
+        """The column of labels, for the evaluations that read labels of a table."""
+        return self.label if "label" in DOWNSTREAM[kind].needs else None
+
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:
     """`values` as settings; every name that can be wrong is looked at, without torch."""
