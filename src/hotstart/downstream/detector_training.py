@@ -79,7 +79,8 @@ def fit_detector(
 ) -> FCOS:
     """A copy of `encoder` with a new detector on it, trained on the pictures `items`.
 
-    tick: called after every step. AdamW with linear warm-up and cosine decay to 0. The same seed gives the same weights.
+    tick: called after every step. AdamW with linear warm-up and cosine decay to
+    0. The same seed gives the same weights.
     """
     cuda = [device] if device.type == "cuda" else []
     side = picture_side(encoder, settings.detector)

@@ -161,7 +161,8 @@ class BoxPredictions(Predictions):
             overlaps = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)}[metric]
             each = self.by_class(counts, overlaps)
             seen = np.isfinite(each)
-            known[asked] = np.where(seen, each, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+            mean: Floats = np.where(seen, each, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+            known[asked] = mean
         return known[asked]
 
     def by_class(self, counts: Int64s, overlaps: slice = slice(None)) -> Floats:
@@ -208,7 +209,8 @@ def _average_precision(
         for d in range(len(taken)):
             reached = np.searchsorted(recall[d], RECALLS, side="left")
             total[d] += best[d, reached[reached < len(at)]].sum() / len(RECALLS)
-    return total / right.shape[1]
+    mean: Floats = total / right.shape[1]
+    return mean
 
 
 KINDS: tuple[type[Predictions], ...] = (ClassPredictions, MaskPredictions, BoxPredictions)

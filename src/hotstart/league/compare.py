@@ -157,6 +157,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
                 size=first.size,
                 label=asked.label_for(kind),
                 group=asked.group,
+                allow_leak=asked.allow_leak,
                 progress=caching,
             )
         missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys

@@ -192,6 +192,7 @@ def _evaluation(
         "stages": asked.stages,
         "label": asked.label_for(kind),
         "group": asked.group,
+        "allow_leak": asked.allow_leak,
         "accelerator": asked.accelerator,
     }
     who = run.title.rpartition(":")[0]
