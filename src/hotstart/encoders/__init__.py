@@ -7,6 +7,7 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
+from hotstart.encoders.conv_lstm import ConvLSTM
 from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
@@ -18,13 +19,14 @@ from hotstart.encoders.heads import (
     mlp,
 )
 from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
-from hotstart.encoders.video import FrameEncoder, VideoEncoder, clip_map_shape
+from hotstart.encoders.video import FrameEncoder, VideoEncoder, as_video, clip_map_shape
 
 __all__ = [
     "ChannelWiseLinear",
     "ConvDecoder",
     "ConvDiscriminator",
     "ConvGenerator",
+    "ConvLSTM",
     "Encoder",
     "EncoderSpec",
     "FrameEncoder",
@@ -32,6 +34,7 @@ __all__ = [
     "PyramidDecoder",
     "Teacher",
     "VideoEncoder",
+    "as_video",
     "build_encoder",
     "clip_map_shape",
     "decay_for",
