@@ -40,9 +40,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from hotstart.data import Dataset, open_dataset
-from hotstart.downstream.features import BATCH_SIZE, Standardiser, centre_views, extract
+from hotstart.downstream.features import Standardiser, extract
 from hotstart.downstream.knn import NEIGHBOURS, TEMPERATURE, knn_predict
 from hotstart.downstream.linear import fit_linear_probe
+from hotstart.downstream.reading import PICTURES_AT_ONCE, Stills
 from hotstart.downstream.subsets import inner_folds, label_subset
 from hotstart.encoders import Encoder, EncoderSpec, build_encoder
 
@@ -121,9 +122,9 @@ def compared(benchmark: str, case: str, seconds: dict[str, float], **extra: obje
 
 def extraction(encoder: Encoder, dataset: Dataset, rounds: int) -> list[Row]:
     items = np.arange(len(dataset))
-    items = items[: len(items) // BATCH_SIZE * BATCH_SIZE]
-    images = next(iter(centre_views(dataset, items, encoder.spec.size, CPU)))
-    batches = len(items) // BATCH_SIZE
+    items = items[: len(items) // PICTURES_AT_ONCE * PICTURES_AT_ONCE]
+    images = next(iter(Stills().views(dataset, items, encoder.spec.size, CPU)))
+    batches = len(items) // PICTURES_AT_ONCE
 
     def forward() -> None:
         encoder.eval()
@@ -231,7 +232,7 @@ def main() -> None:
         if source is None:
             (folder / "pictures").mkdir()
             source = generate_pictures(
-                folder / "pictures", max(2 * BATCH_SIZE, round(PICTURES * scale))
+                folder / "pictures", max(2 * PICTURES_AT_ONCE, round(PICTURES * scale))
             )
         dataset = open_dataset(source, size=SIZE, cache_dir=folder / "cache")
         rows += extraction(encoder, dataset, arguments.rounds)

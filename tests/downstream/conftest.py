@@ -9,6 +9,7 @@ import pytest
 
 from hotstart.data import Dataset, open_dataset
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
+from tests.downstream.moving import write_actions
 
 
 @pytest.fixture
@@ -32,3 +33,21 @@ def encoder() -> Encoder:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def action_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 videos of two classes that motion alone tells apart."""
+    return write_actions(tmp_path_factory.mktemp("actions"), each=40)
+
+
+@pytest.fixture
+def actions(action_folder: Path) -> Dataset:
+    """48 of them for training."""
+    return open_dataset(action_folder, size=32)
+
+
+@pytest.fixture
+def clip_encoder() -> Encoder:
+    """A narrow 3-D ResNet at random, in training mode."""
+    return build_encoder(resolve_spec("r3d10_narrow", 32), seed=0).train()

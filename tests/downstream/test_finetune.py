@@ -9,8 +9,8 @@ import torch
 from hotstart.data import Dataset
 from hotstart.downstream.classifier import Classifier, FinetuneSettings, fit_classifier, predict
 from hotstart.downstream.classify import classify
-from hotstart.downstream.features import centre_views
 from hotstart.downstream.linear import fit_linear_probe
+from hotstart.downstream.reading import Reading, Stills
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
 
@@ -93,10 +93,11 @@ def test_a_test_split_is_asked_once_at_the_end(
         items: np.ndarray,
         device: torch.device,
         *,
+        reading: Reading | None,
         mirrored: bool,
     ) -> object:
         seen.append(items)
-        return predict(model, dataset, items, device, mirrored=mirrored)
+        return predict(model, dataset, items, device, reading=reading, mirrored=mirrored)
 
     monkeypatch.setattr("hotstart.downstream.finetune.predict", spy)
     list(
@@ -152,7 +153,7 @@ def test_an_answer_is_the_mean_over_a_picture_and_its_mirror_image(
     model = Classifier(encoder, len(digits.classes)).eval()
     items = digits.indices("val")[:200]
     with torch.no_grad():
-        views = torch.cat(list(centre_views(digits, items, encoder.spec.size, CPU)))
+        views = torch.cat(list(Stills().views(digits, items, encoder.spec.size, CPU)))
         plain, mirrored = (model(x).double().softmax(1) for x in (views, views.flip(-1)))
     assert predict(model, digits, items, CPU).equal(plain.argmax(1))
     both = (plain + mirrored) / 2

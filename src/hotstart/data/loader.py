@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
@@ -26,9 +27,10 @@ class Loader:
     slice, so that the slices of all ranks, one behind the other, are the batch. `start_batch`
     skips batches without reading them. With `drop_last`, a last batch that is not full is left
     out. With a `seed`, where in each video its window lies is drawn for every row of every step
-    (batch 0 is step `first_step`), the same whichever process asks; without one, windows lie in the
-    middle. An error while fetching is raised where the batch was asked for. Closing, or ending the
-    iteration early, stops the thread.
+    (batch 0 is step `first_step`), the same whichever process asks; `places` (N,), in 0..1, say it
+    for each position of `order`; without either, windows lie in the middle. An error while fetching
+    is raised where the batch was asked for. Closing, or ending the iteration early, stops the
+    thread.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Loader:
         drop_last: bool = True,
         seed: int | None = None,
         first_step: int = 0,
+        places: Tensor | None = None,
     ) -> None:
         dataset.require(keys)
         if batch_size < world:
@@ -58,6 +61,7 @@ class Loader:
         self.drop_last = drop_last
         self.seed = seed
         self.first_step = first_step
+        self.places = places
         self._running: _Prefetch | None = None
 
     def __len__(self) -> int:
@@ -73,6 +77,9 @@ class Loader:
     def fetch(self, number: int) -> Batch:
         """This rank's samples of global batch `number`."""
         rows = self.rows(number)
+        if self.places is not None:
+            places = self.places[number * self.batch_size : (number + 1) * self.batch_size]
+            return self.dataset.batch(rows, self.keys, places[slice(*self._share(len(places)))])
         if self.seed is None:
             return self.dataset.batch(rows, self.keys)
         total = min(self.batch_size, len(self.order) - number * self.batch_size)

@@ -13,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hotstart.augment import ViewSettings, random_view
+from hotstart.augment import ViewSettings
 from hotstart.config import Field, Settings
 from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
-from hotstart.downstream.features import centre_views, evaluating
+from hotstart.data.sample import Spec, to_device
+from hotstart.downstream.features import evaluating
 from hotstart.downstream.linear import LinearProbe
+from hotstart.downstream.reading import Reading, reading_of
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
@@ -66,7 +68,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(encoder.dim, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in 0..1 -> logits (B, classes)."""
+        """(B, 3, H, W), or clips (B, 3, T, H, W), in 0..1 -> logits (B, classes)."""
         logits: Tensor = self.head(self.norm(self.encoder(images)))
         return logits
 
@@ -92,37 +94,44 @@ def fit_classifier(
     settings: FinetuneSettings,
     seed: int,
     device: torch.device,
+    reading: Reading | None = None,
     probe: LinearProbe | None = None,
     after_step: Callable[[int, Classifier], None] | None = None,
 ) -> Classifier:
     """A copy of `encoder` with a new head, trained on the labelled `items`.
 
+    reading: how the encoder reads items; None is `reading_of`.
     probe: what the head starts as; None: at random. after_step(steps made, model): also before the
     first step.
 
     AdamW with linear warm-up and cosine decay to 0. Every step takes a whole batch: items come in
-    random order, again and again, also where there are fewer than a batch of them. The same seed
-    gives the same weights (on a CPU, to the bit).
+    random order, again and again, also where there are fewer than a batch of them, and of a video
+    another moment each time. The same seed gives the same weights (on a CPU, to the bit).
     """
+    reading = reading or reading_of(encoder, dataset)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
         model = Classifier(copy.deepcopy(encoder), len(dataset.classes))
         if probe is not None:
             model.start_as(probe)
-        model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(device)
+        if all(weight.ndim <= 4 for weight in model.parameters()):
+            model.to(memory_format=torch.channels_last)
         model.train()
         optimiser = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
         order = _order(items, steps * settings.batch_size, seed)
-        loader = Loader(dataset, frozenset({"image", "label"}), order, settings.batch_size)
+        needs = {**reading.needs, "label": Spec()}
+        moments = None if dataset.stretches is None else seed
+        loader = Loader(dataset, needs, order, settings.batch_size, seed=moments)
         if after_step is not None:
             after_step(0, model)
         for step, batch in enumerate(loader):
             draws = Draws(seed, step, total=settings.batch_size)
-            pictures = batch["image"].to(device)
-            images = random_view(pictures, settings.views, encoder.spec.size, draws)
-            loss = F.cross_entropy(model(images), batch["label"].to(device))
+            there = to_device(batch, device)
+            views = reading.random(there, settings.views, encoder.spec.size, draws)
+            loss = F.cross_entropy(model(views), there["label"])
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
@@ -138,22 +147,24 @@ def predict(
     items: Int64s,
     device: torch.device,
     *,
+    reading: Reading | None = None,
     mirrored: bool = False,
 ) -> Tensor:
-    """Class of each item's evaluation view, int64 (items,), in main memory.
+    """Class of each item by its evaluation views, int64 (items,), in main memory.
 
-    mirrored: average the probabilities of the view and of its mirror image.
+    reading: how the encoder reads items; None is `reading_of`. Probabilities are averaged over the
+    windows of an item. mirrored: over each view and its mirror image too.
     """
-    size = model.encoder.spec.size
-
-    def classes(images: Tensor) -> Tensor:
-        shares: Tensor = model(images).softmax(1)
-        if mirrored:
-            shares = shares + model(images.flip(-1)).softmax(1)
-        return shares.argmax(1).cpu()
-
+    reading = reading or reading_of(model.encoder, dataset)
+    found = []
     with evaluating(model), torch.inference_mode():
-        return torch.cat([classes(images) for images in centre_views(dataset, items, size, device)])
+        for views in reading.views(dataset, items, model.encoder.spec.size, device):
+            shares: Tensor = model(views).softmax(1)
+            if mirrored:
+                shares = shares + model(views.flip(-1)).softmax(1)
+            of_items = shares.unflatten(0, (-1, reading.windows)).mean(1)
+            found.append(of_items.argmax(1).cpu())
+    return torch.cat(found)
 
 
 def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hotstart.augment import centre_view
 from hotstart.data.dataset import Dataset
-from hotstart.data.loader import Loader
 from hotstart.downstream.outcome import Progress, Stage
+from hotstart.downstream.reading import Reading, reading_of
 from hotstart.encoders.encoder import Encoder
-
-BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -75,21 +72,6 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def centre_views(
-    dataset: Dataset,
-    indices: npt.NDArray[np.int64],
-    size: int,
-    device: torch.device,
-    *,
-    batch_size: int = BATCH_SIZE,
-    drop_last: bool = False,
-) -> Iterator[Tensor]:
-    """Evaluation views (B, 3, size, size) of the items, in order; the next batch loads ahead."""
-    loader = Loader(dataset, frozenset({"image"}), indices, batch_size, drop_last=drop_last)
-    for batch in loader:
-        yield centre_view(batch["image"].to(device), size)
-
-
 def extract(
     encoder: Encoder,
     dataset: Dataset,
@@ -97,30 +79,41 @@ def extract(
     *,
     device: torch.device,
     stages: bool = True,
+    reading: Reading | None = None,
     progress: Progress | None = None,
 ) -> Features:
     """Features of the items `indices`, in that order, at the encoder's own picture size.
 
+    reading: how it reads them; None is `reading_of`. Features are the mean over the windows of an
+    item.
+
     The encoder is on `device`. It runs in evaluation mode and is left bit for bit as it was.
     """
     size = len(indices)
+    reading = reading or reading_of(encoder, dataset)
     last = torch.empty(size, encoder.dim)
     pooled = [torch.empty(size, dim) for dim in encoder.stage_dims] if stages else []
     done = 0
     with evaluating(encoder), torch.inference_mode():
-        for images in centre_views(dataset, indices, encoder.spec.size, device):
-            rows = slice(done, done + len(images))
+        for views in reading.views(dataset, indices, encoder.spec.size, device):
+            rows = slice(done, done + len(views) // reading.windows)
             if stages:
-                h, maps = encoder.forward_stages(images)
+                h, maps = encoder.forward_stages(views)
                 for kept, stage in zip(pooled, maps, strict=True):
-                    kept[rows] = stage.mean(dim=(2, 3))
+                    kept[rows] = _over_windows(stage.mean(tuple(range(2, stage.ndim))), reading)
             else:
-                h = encoder(images)
-            last[rows] = h
+                h = encoder(views)
+            last[rows] = _over_windows(h, reading)
             done = rows.stop
             if progress is not None:
                 progress("features", done, size)
     return Features(last, tuple(pooled))
+
+
+def _over_windows(features: Tensor, reading: Reading) -> Tensor:
+    """(items x windows, D) -> (items, D)."""
+    mean: Tensor = features.unflatten(0, (-1, reading.windows)).mean(1)
+    return mean
 
 
 def recalibrate_batchnorm(
@@ -136,20 +129,21 @@ def recalibrate_batchnorm(
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
-    views = centre_views(
+    reading = reading_of(encoder, dataset)
+    views = reading.views(
         # Equal batches, so that the mean of their means is the mean of the pictures.
         dataset,
         indices,
         encoder.spec.size,
         encoder.mean.device,
-        drop_last=len(indices) >= BATCH_SIZE,
+        drop_last=len(indices) >= reading.batch_size,
     )
     with evaluating(encoder), torch.no_grad():
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # torch's name for a cumulative average
             norm.train()
-        for images in views:
-            encoder(images)
+        for seen in views:
+            encoder(seen)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

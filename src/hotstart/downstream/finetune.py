@@ -21,6 +21,7 @@ from hotstart.downstream.classifier import (
 from hotstart.downstream.features import extract
 from hotstart.downstream.linear import LinearProbe, fit_linear_probe
 from hotstart.downstream.outcome import Progress
+from hotstart.downstream.reading import Reading
 from hotstart.downstream.subsets import inner_folds
 from hotstart.encoders.encoder import Encoder
 
@@ -39,11 +40,14 @@ def finetune(
     settings: FinetuneSettings,
     seed: int,
     device: torch.device,
+    reading: Reading | None = None,
     from_scratch: bool = False,
     name: str = "finetune",
     progress: Progress | None = None,
 ) -> tuple[Tensor, dict[str, Any]]:
     """Predicted class of each of the items `asked`, int64 (A,), after training on `train`.
+
+    reading: how the encoder reads items; None is `reading_of`.
 
     Starts from a copy of `encoder`, which stays as it is, and, unless `from_scratch`, from its
     linear probe on the same labels (`settings.head`). The learning rate is the one most often
@@ -57,7 +61,8 @@ def finetune(
     began = time.perf_counter()
     features = None
     if settings.head == "probe" and not from_scratch:
-        features = extract(encoder, dataset, train, device=device, stages=False).last.to(device)
+        known = extract(encoder, dataset, train, device=device, stages=False, reading=reading)
+        features = known.last.to(device)
     rates = settings.scratch_learning_rates if from_scratch else settings.learning_rates
     steps = settings.steps_for(len(train))
     parts = folds[: settings.trial_folds] if len(rates) > 1 else []
@@ -69,7 +74,7 @@ def finetune(
     shown = {"train": _sample(train, seed), "asked": _sample(watched, seed)}
 
     def classes(model: Classifier, items: Int64s) -> Tensor:
-        return predict(model, dataset, items, device, mirrored=settings.mirrored)
+        return predict(model, dataset, items, device, reading=reading, mirrored=settings.mirrored)
 
     def trial_step(step: int, model: Classifier) -> None:
         nonlocal done
@@ -100,6 +105,7 @@ def finetune(
             settings=settings,
             seed=seed,
             device=device,
+            reading=reading,
             probe=probe,
             after_step=final_step if final else trial_step,
         )

@@ -115,7 +115,8 @@ def default_encoder(task: str) -> str:
     """The only one that it can fill; of clips a small 3-D CNN; or a small CNN, or a small ViT."""
     cls = task_class(task)
     kinds = sorted(DEFAULTS, key=lambda kind: kind == "video", reverse="clip" in cls.needs)
-    return find(task).encoder or next(DEFAULTS[kind] for kind in kinds if kind in cls.accepts)
+    fitting = (DEFAULTS[kind] for kind in kinds if kind in cls.accepts)
+    return find(task).encoder or next(fitting, DEFAULT_ENCODER)
 
 
 def check_names(values: dict[str, Any]) -> None:
@@ -139,6 +140,7 @@ def material_of(task: str, dataset: Dataset) -> Material:
                 f"{task} needs {key!r}, which {dataset.name} does not have; "
                 f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
             )
+    dataset.require(cls.needs)  # what takes time is no part of the budget
     train_items, heldout = pretraining_split(dataset)
     there = np.flatnonzero(dataset.having(cls.needs))
     train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)

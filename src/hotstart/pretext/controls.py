@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from hotstart.augment import ViewSettings, random_view
+from hotstart.augment import ViewSettings, random_clip, random_view
 from hotstart.config import Field
 from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
@@ -29,6 +29,23 @@ from hotstart.pretext.task import (
 LIGHT = ViewSettings(crop_scale=(0.4, 1.0), jitter=0.0, grey=0.0, blur=0.0)
 
 
+ALL_KINDS = frozenset({"cnn", "vit", "video"})
+
+
+def read_clips(task: PretextTask) -> None:
+    """Have `task` read clips in place of pictures, where its encoder does."""
+    if task.encoder.kind == "video":
+        needs = {key: spec for key, spec in task.needs.items() if key != "image"}
+        task.needs = {"clip": Spec(), **needs}  # type: ignore[misc]
+
+
+def seen(task: PretextTask, batch: Batch, settings: ViewSettings, rng: Draws) -> Tensor:
+    """A random view of each picture, (B, 3, S, S), or clip, (B, 3, T, S, S)."""
+    if "clip" in task.needs:
+        return random_clip(batch["clip"], settings, task.info.size, rng)
+    return random_view(batch["image"], settings, task.info.size, rng)
+
+
 class RandomSettings(Settings):
     """`random` has no settings."""
 
@@ -39,6 +56,7 @@ class RandomInit(PretextTask):
     The steps only re-estimate the statistics (a plain mean over them); no weight moves.
     """
 
+    accepts: ClassVar[frozenset[str]] = ALL_KINDS
     Settings: ClassVar[type[Settings]] = RandomSettings
     max_steps: ClassVar[int | None] = 20
     metric: ClassVar[str] = "loss"
@@ -46,14 +64,15 @@ class RandomInit(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: RandomSettings, info: Info) -> None:
         super().__init__(encoder.requires_grad_(False), settings, info)
+        read_clips(self)
         self.idle = nn.Parameter(torch.zeros(()))
         for module in encoder.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = None
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, S, S)."""
-        return {"image": random_view(batch["image"], LIGHT, self.info.size, rng)}
+        """`image`, pictures or clips."""
+        return {"image": seen(self, batch, LIGHT, rng)}
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """A loss of zero that asks nothing of the encoder."""
@@ -72,6 +91,7 @@ class Supervised(PretextTask):
     """The ceiling: pretraining on all human labels of the train split, by cross-entropy."""
 
     needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "label": Spec()}
+    accepts: ClassVar[frozenset[str]] = ALL_KINDS
     uses_labels: ClassVar[bool] = True
     Settings: ClassVar[type[Settings]] = SupervisedSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
@@ -81,6 +101,7 @@ class Supervised(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: SupervisedSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
+        read_clips(self)
         if info.classes < 2:
             raise DataError(f"supervised needs at least 2 labelled classes, got {info.classes}")
         self.classifier = nn.Linear(encoder.dim, info.classes)
@@ -90,9 +111,8 @@ class Supervised(PretextTask):
         return 1 / self.info.classes
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, S, S) and `label` (B,)."""
-        images = random_view(batch["image"], self.settings.view, self.info.size, rng)
-        return {"image": images, "label": batch["label"]}
+        """`image`, pictures or clips, and `label` (B,)."""
+        return {"image": seen(self, batch, self.settings.view, rng), "label": batch["label"]}
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy; ln K at chance."""

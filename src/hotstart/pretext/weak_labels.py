@@ -63,7 +63,7 @@ class WeaklySupervised(Supervised):
         return self.largest
 
     def views(self, batch: Batch, rng: Draws) -> Views:
-        """`image` (B, 3, S, S) and `label` (B,), coarse; in training some of them wrong."""
+        """`image`, pictures or clips, and `label` (B,), coarse; in training some of them wrong."""
         views = super().views(batch, rng)
         label = self.coarse[views["label"]]
         if self.training:

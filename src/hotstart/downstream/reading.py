@@ -1,0 +1,144 @@
+"""How an encoder reads items: a picture by one view, a video by clips of several moments."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hotstart.augment import ViewSettings, centre_clip, centre_view, random_clip, random_view
+from hotstart.data.clips import FRAMES
+from hotstart.data.dataset import Dataset
+from hotstart.data.draws import Draws
+from hotstart.data.loader import Loader
+from hotstart.data.sample import Batch, Spec, to_device
+from hotstart.encoders.encoder import Encoder
+
+PICTURES_AT_ONCE = 256
+
+
+class Reading(ABC):
+    """From the samples of a batch to what the encoder takes.
+
+    windows: moments of each item that are looked at in evaluation; what the encoder says of them is
+    averaged.
+    """
+
+    windows: int
+
+    @property
+    @abstractmethod
+    def needs(self) -> Mapping[str, Spec]:
+        """Sample keys that it reads, and their form."""
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Views that are read at once in evaluation, a multiple of `windows`."""
+
+    @abstractmethod
+    def plain(self, batch: Batch, size: int) -> Tensor:
+        """The view for evaluation of each row, `size` px."""
+
+    @abstractmethod
+    def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        """A random view of each row, `size` px."""
+
+    def views(
+        self,
+        dataset: Dataset,
+        indices: npt.NDArray[np.int64],
+        size: int,
+        device: torch.device,
+        *,
+        drop_last: bool = False,
+    ) -> Iterator[Tensor]:
+        """Evaluation views of the items, in order; the next batch loads ahead.
+
+        Those of one item are one behind the other, and in one batch.
+        """
+        order = indices.repeat(self.windows)
+        places = None
+        if self.windows > 1:
+            # Spread evenly: of two windows, one in the middle of each half.
+            places = ((torch.arange(self.windows) + 0.5) / self.windows).repeat(len(indices))
+        loader = Loader(
+            dataset, self.needs, order, self.batch_size, drop_last=drop_last, places=places
+        )
+        for batch in loader:
+            yield self.plain(to_device(batch, device), size)
+
+
+@dataclass(frozen=True)
+class Stills(Reading):
+    """One picture of each item: of a video, evaluation sees the frame in its middle.
+
+    frames: an encoder of clips is shown the picture this many times over; None: one of pictures,
+    once.
+    """
+
+    frames: int | None = None
+    windows = 1
+
+    @property
+    def needs(self) -> Mapping[str, Spec]:
+        return {"image": Spec()}
+
+    @property
+    def batch_size(self) -> int:
+        return PICTURES_AT_ONCE // (self.frames or 1)
+
+    def plain(self, batch: Batch, size: int) -> Tensor:
+        """(B, 3, size, size), or (B, 3, frames, size, size)."""
+        return self._shown(centre_view(batch["image"], size))
+
+    def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        return self._shown(random_view(batch["image"], settings, size, rng))
+
+    def _shown(self, pictures: Tensor) -> Tensor:
+        if self.frames is None:
+            return pictures
+        return pictures.unsqueeze(2).expand(-1, -1, self.frames, -1, -1)
+
+
+@dataclass(frozen=True)
+class ClipWindows(Reading):
+    """Clips of each video: `windows` of them in evaluation, spread evenly over it.
+
+    frames, seconds: of each clip, see `Spec`
+    """
+
+    frames: int = FRAMES
+    seconds: float | None = None
+    windows: int = 1
+
+    @property
+    def needs(self) -> Mapping[str, Spec]:
+        return {"clip": Spec(self.frames, self.seconds)}
+
+    @property
+    def batch_size(self) -> int:
+        return max(PICTURES_AT_ONCE // (self.frames * self.windows), 1) * self.windows
+
+    def plain(self, batch: Batch, size: int) -> Tensor:
+        """(B, 3, frames, size, size)."""
+        return centre_clip(batch["clip"], size)
+
+    def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        return random_clip(batch["clip"], settings, size, rng)
+
+
+def reading_of(encoder: Encoder, dataset: Dataset) -> Reading:
+    """How `encoder` reads the items of `dataset` where nothing else is asked.
+
+    One of clips reads the clip in the middle of a video; a picture it is shown as a clip in which
+    nothing moves.
+    """
+    if encoder.kind != "video":
+        return Stills()
+    return ClipWindows() if "clip" in dataset.keys else Stills(FRAMES)
