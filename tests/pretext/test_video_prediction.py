@@ -154,14 +154,21 @@ def test_panels_show_truth_last_frame_and_answer() -> None:
 
 @pytest.mark.slow
 def test_it_learns_how_things_move() -> None:
-    """On clips that it was not trained on; and what it says comes from motion that it saw."""
-    task = make(width=16)
-    fit(task, lambda step: views_of(task, moving(8, step), step), 120, rate=4e-3, decay=True)
-    settle(task, [views_of(task, moving(16, 500 + i), i) for i in range(4)])
-    made = moving(64, 10_000)
-    gain = task.score([made.batch()], draws(1)).value
+    """On clips that it was not trained on; and what it says comes from motion that it saw.
+
+    Of one frame repeated it can say no more than that the next ones are blurred.
+    """
+    task = make()
+
+    def clips(rows: int, seed: int) -> Moving:
+        return moving(rows, seed, ground_px=1.0)
+
+    fit(task, lambda step: views_of(task, clips(8, step), step), 150, rate=3e-3, decay=True)
+    settle(task, [views_of(task, clips(16, 500 + i), i) for i in range(4)])
+    made = clips(64, 10_000)
     still = np.concatenate([made.pixels[:, [3, 3, 3]], made.pixels[:, 3:]], 1)
-    print(gain, task.score([Moving(still, *_rest(made)).batch()], draws(1)).value)
-    assert gain > 0.5
-    assert task.score([Moving(still, *_rest(made)).batch()], draws(1)).value < gain / 2
-    assert task.score([made.shuffled(0).batch()], draws(1)).value < gain / 2
+    others = Moving(still, *_rest(made)), made.shuffled(0)
+    gain, blurred, mixed = (task.score([m.batch()], draws(1)).value for m in (made, *others))
+    assert gain > 1.0
+    assert gain > blurred + 0.3
+    assert mixed < 0
