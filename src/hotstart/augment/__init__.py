@@ -3,7 +3,7 @@
 from hotstart.augment.clip import apply_clip, centre_clip, random_clip
 from hotstart.augment.flow import apply_flow, colour_wheel, flow_colours
 from hotstart.augment.settings import ViewParameters, ViewSettings, draw_view
-from hotstart.augment.sound import log_mel
+from hotstart.augment.sound import as_waves, log_mel
 from hotstart.augment.views import apply_view, centre_view, crop, random_view
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "apply_clip",
     "apply_flow",
     "apply_view",
+    "as_waves",
     "centre_clip",
     "centre_view",
     "colour_wheel",

@@ -1,5 +1,6 @@
-"""Encoders of pictures and clips (timm, torchvision), heads, decoders, the EMA teacher."""
+"""Encoders of pictures, clips and sounds (timm, torchvision), heads, decoders, the EMA teacher."""
 
+from hotstart.encoders.audio import AudioEncoder
 from hotstart.encoders.build import (
     build_encoder,
     encoder_kind,
@@ -8,7 +9,7 @@ from hotstart.encoders.build import (
     save_encoder,
 )
 from hotstart.encoders.conv_lstm import ConvLSTM
-from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
+from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
@@ -22,6 +23,7 @@ from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 from hotstart.encoders.video import FrameEncoder, VideoEncoder, as_video, clip_map_shape
 
 __all__ = [
+    "AudioEncoder",
     "ChannelWiseLinear",
     "ConvDecoder",
     "ConvDiscriminator",
@@ -32,6 +34,7 @@ __all__ = [
     "FrameEncoder",
     "JointDiscriminator",
     "PyramidDecoder",
+    "SoundSpec",
     "Teacher",
     "VideoEncoder",
     "as_video",

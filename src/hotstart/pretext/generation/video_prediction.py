@@ -185,5 +185,5 @@ class VideoPrediction(PretextTask):
 
 def _psnr_db(clips: Tensor, truth: Tensor) -> Tensor:
     """Of each frame of (B, 3, K, S, S), (B, K)."""
-    frames = (one.transpose(1, 2).flatten(0, 1) for one in (clips, truth))
-    return psnr_db(*frames).unflatten(0, (len(clips), -1))
+    frames, true = (one.transpose(1, 2).flatten(0, 1) for one in (clips, truth))
+    return psnr_db(frames, true).view(len(clips), -1)
