@@ -80,6 +80,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    # Even answers, of a share of moving pixels of about a fifth.
+    "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),

@@ -216,6 +216,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "moving_objects": Entry(
+        "hotstart.pretext.free_labels.moving_objects:MovingObjects",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Pathak 2017, arXiv:1612.06370",
+    ),
     "audio_visual_correspondence": Entry(
         "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",
         "cross_modal",
