@@ -75,6 +75,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2016, arXiv:1603.08511",
     ),
+    "video_prediction": Entry(
+        "hotstart.pretext.generation.video_prediction:VideoPrediction",
+        "generation",
+        "generative",
+        ("clip",),
+        "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
