@@ -190,9 +190,7 @@ def _evaluation(
         "split": asked.split,
         "seed": seed,
         "stages": asked.stages,
-        "label": asked.label_for(kind),
-        "group": asked.group,
-        "allow_leak": asked.allow_leak,
+        **asked.reading_for(kind),
         "accelerator": asked.accelerator,
     }
     who = run.title.rpartition(":")[0]

@@ -68,7 +68,9 @@ DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(
         needs=("label",), frozen=("knn", "linear"), trained=("finetune",), metric="top1"
     ),
-    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=(), metric="miou"),
+    "segment": Downstream(
+        needs=("mask",), frozen=("linear",), trained=("finetune",), metric="miou"
+    ),
     "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",), metric="ap"),
 }
 
@@ -102,6 +104,10 @@ class LeagueSettings(Settings):
     group: str | None = None
     allow_leak: bool = False
     """Whether a picture may be in two splits of boxes or masks."""
+    ignore_index: tuple[int, ...] = ()
+    """Values of label maps that are no class."""
+    class_names: tuple[str, ...] = ()
+    """Of the others."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
     """Values by task and setting: each is a contender that differs from its task in that alone."""
@@ -112,9 +118,16 @@ class LeagueSettings(Settings):
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
 
-    def label_for(self, kind: str) -> str | None:
-        """The column of labels, for the evaluations that read labels of a table."""
-        return self.label if "label" in DOWNSTREAM[kind].needs else None
+    def reading_for(self, kind: str) -> dict[str, Any]:
+        """How the data of an evaluation is to be read, as far as that concerns its kind."""
+        needs = DOWNSTREAM[kind].needs
+        masks = {"ignore_index": self.ignore_index, "class_names": self.class_names}
+        return {
+            "label": self.label if "label" in needs else None,
+            "group": self.group,
+            "allow_leak": self.allow_leak,
+            **({key: list(told) for key, told in masks.items()} if "mask" in needs else {}),
+        }
 
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:
