@@ -110,6 +110,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Misra 2016, arXiv:1603.08561",
     ),
+    "order_recognition": Entry(
+        "hotstart.pretext.context.order_recognition:OrderRecognition",
+        "context",
+        "predictive",
+        ("clip",),
+        "Lee 2017 (OPN), arXiv:1708.01246",
+    ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",
         "context",
