@@ -49,6 +49,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "geometric_transform": (0.5, 0.25, {}),
     "order_verification": (math.log(2), 0.25, {}),
     "order_recognition": (math.log(12), 0.3, {}),
+    "egomotion": (math.log(20), 0.3, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
     # As for simclr: the queue is still empty, and what is there are the keys of the batch.
@@ -107,7 +108,7 @@ BY_HEART = {
     "super_resolution": 0.0,
 }
 # The same where less is better.
-ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35}
+ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35, "egomotion": 0.8}
 # Settings under which 16 samples can be known by heart.
 BEARABLE: dict[str, dict[str, Any]] = {
     # 16 rows cannot keep more dimensions uncorrelated.

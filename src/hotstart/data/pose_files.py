@@ -100,7 +100,8 @@ def read_matrix(path: bytes) -> Floats:
     table = np.array([_numbers(name, line, cells, 4) for line, cells in rows])
     if table.shape != (4, 4):
         raise Unreadable(f"{name}: {len(rows)} lines, a pose has four of four numbers")
-    return _matrices(name, table.reshape(1, 16), [1])[0]
+    pose: Floats = _matrices(name, table.reshape(1, 16), [rows[0][0]])[0]
+    return pose
 
 
 def _rows(path: bytes) -> tuple[str, list[tuple[int, list[str]]]]:

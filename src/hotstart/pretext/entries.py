@@ -223,6 +223,13 @@ TASKS: dict[str, Entry] = {
         ("clip", "audio", "group"),
         "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
     ),
+    "egomotion": Entry(
+        "hotstart.pretext.cross_modal.egomotion:Egomotion",
+        "cross_modal",
+        "predictive",
+        ("clip", "pose"),
+        "Agrawal 2015, arXiv:1505.01596",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
