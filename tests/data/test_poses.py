@@ -119,7 +119,7 @@ def test_what_has_no_pose_is_passed_over(tmp_path: Path) -> None:
         (tmp_path / f"{name}.poses.txt").write_text(written("kitti", trajectory(count))[1])
     dataset = open_dataset(tmp_path, size=32)
     having = dataset.having(("clip", "pose"))
-    assert [dataset.path(i) for i in np.flatnonzero(having)] == ["a.mp4"]
+    assert [dataset.path(int(i)) for i in np.flatnonzero(having)] == ["a.mp4"]
     assert dataset.having(("clip",)).all()
 
 
