@@ -14,7 +14,7 @@ import pytest
 
 from hotstart import api
 from hotstart.errors import UsageError
-from hotstart.world import generate, shards
+from hotstart.world import generate, item, shards
 from hotstart.world.asked import WorldSettings
 from hotstart.world.item import Item, make
 from hotstart.world.shards import Shards
@@ -101,7 +101,7 @@ def test_a_stopped_one_goes_on_and_equals_the_uninterrupted(
         made.append(index)
         return make(settings, index)
 
-    monkeypatch.setattr(generate, "make", counted)
+    monkeypatch.setattr(item, "make", counted)
     api.render(WORLD, tmp_path / "half", processes=1)
     assert made == list(range(items, 7))
     assert digests(tmp_path / "half") == digests(whole)

@@ -246,11 +246,12 @@ def open_dataset(
     label, group: see `discover`; cache_dir: see `default_cache_folder`
     cache_bytes: disk space the cache may take; None is half of what is free
     audio_offset_seconds: by how much the sound of videos comes after the frames it belongs to
-    progress: called as progress("decode", done, total) while the cache is built
+    progress: called as progress("decode", done, total) while the cache is built, before that as
+    progress("render", ...) for a world
 
     Raises `DataError`, `UsageError`.
     """
-    found = discover(data, label, group)
+    found = discover(data, label, group, progress)
     side = suggest_size(found.source) if size is None else size
     folder = default_cache_folder() if cache_dir is None else cache_dir
     name = str(data)

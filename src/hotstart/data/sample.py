@@ -135,6 +135,22 @@ class Clips:
 
 
 @dataclass(frozen=True)
+class LabelMaps:
+    """A class for every pixel of B pictures; each map has a size of its own, its picture's whole.
+
+    maps: B of uint8 (H, W), positions in the classes, 255 where a pixel is to be ignored
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def to(self, device: torch.device | str) -> LabelMaps:
+        return LabelMaps(tuple(one.to(device, non_blocking=True) for one in self.maps))
+
+
+@dataclass(frozen=True)
 class Flows:
     """B stacks of T fields of optical flow each: how far every place of a frame moves.
 
@@ -204,6 +220,8 @@ class Batch(TypedDict, total=False):
     """int64 (B,): which person, source video, ... the sample belongs to."""
     label: Tensor
     """int64 (B,): a person's label, -1 where unknown. For the controls alone."""
+    mask: LabelMaps
+    """B label maps, drawn by a person; for `segment` alone."""
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,13 +13,12 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream.classifier import FinetuneSettings
-from hotstart.downstream.classify import FROZEN, classify
 from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.map import write_maps
+from hotstart.league.measures import MEASURES
 from hotstart.league.predictions import write_predictions
 from hotstart.league.pretraining import pretext_record, run_hash
 from hotstart.league.rebuild import rebuild_task
@@ -28,9 +27,6 @@ from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
 from hotstart.training import folder as files
 from hotstart.training.train import HeldoutBatches
-
-MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify}
-"""How each downstream task is measured, by the name that `--on` gives it."""
 
 
 def evaluate_subject(
@@ -66,7 +62,7 @@ def evaluate_subject(
             contender.encoder.to(device)
             if contender.task == "random":
                 recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
-            outcomes = MEASURES[on](
+            outcomes = MEASURES[on].run(
                 contender.encoder,
                 dataset,
                 protocols=asked,
@@ -82,7 +78,7 @@ def evaluate_subject(
                 if subject.run is not None:
                     write_predictions(subject.run, record, outcome.predictions)
                 keep(record)
-        if subject.run is not None:
+        if subject.run is not None and MEASURES[on].maps:
             # Never the test split's pictures: a map is looked at again and again.
             shown = dataset.indices("val")
             write_maps(
@@ -113,14 +109,17 @@ def _contenders(
         yield at_random, own
 
 
-def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str, protocol: Protocol) -> str:
+def evaluation_hash(
+    pretrained: str, encoder_seed: int, pictures: str, on: str, protocol: Protocol
+) -> str:
     """Equal for evaluations of the same encoder on the same pictures, in the same way.
 
     pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
     """
     values = {"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures}
-    if protocol not in FROZEN:
-        values["training"] = FinetuneSettings().model_dump_json()
+    training = MEASURES[on].training.get(protocol)
+    if training is not None:
+        values["training"] = training.model_dump_json()
     return settings_hash(values)
 
 
@@ -145,7 +144,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         chance=outcome.chance,
         variant=settings.variant if settings else None,
         settings_hash=evaluation_hash(
-            pretrained, subject.seed, dataset.fingerprint, outcome.protocol
+            pretrained, subject.seed, dataset.fingerprint, on, outcome.protocol
         ),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 
@@ -34,6 +34,20 @@ class Downstream:
     trained: tuple[Protocol, ...]
     """Those whose control is the same training from random weights, `scratch`."""
 
+    def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
+        """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
+
+        Raises UsageError where none is left.
+        """
+        every = self.frozen + self.trained + (("scratch",) if self.trained else ())
+        others = set(get_args(Protocol)) - set(every)
+        found = tuple(protocol for protocol in asked if protocol not in others)
+        if not found:
+            raise UsageError(
+                f"--on {on} is measured by {', '.join(every)}; asked was {', '.join(asked)}"
+            )
+        return found
+
     def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
         """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
 
@@ -50,6 +64,7 @@ class Downstream:
 
 DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
+    "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",)),
 }
 
 

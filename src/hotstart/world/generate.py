@@ -15,8 +15,7 @@ from hotstart.errors import DataError, UsageError
 from hotstart.world.asked import VERSION, WorldSettings, parse_world
 from hotstart.world.engines import versions
 from hotstart.world.folder import Readable
-from hotstart.world.item import files as files_of
-from hotstart.world.item import make
+from hotstart.world.item import files_of
 from hotstart.world.pool import in_order
 from hotstart.world.scene import ACTIONS, CLASSES, SHAPES
 from hotstart.world.shards import Shards
@@ -118,7 +117,7 @@ def _fill(
     done = settings.n - len(jobs)
     if progress:
         progress("render", done, settings.n)
-    work = functools.partial(_files, settings)
+    work = functools.partial(files_of, settings)
     with contextlib.ExitStack() as stack:
         for each in forms:
             stack.callback(each.close)
@@ -131,7 +130,3 @@ def _fill(
             done += 1
             if progress:
                 progress("render", done, settings.n)
-
-
-def _files(settings: WorldSettings, index: int) -> dict[str, bytes]:
-    return files_of(make(settings, index))

@@ -121,6 +121,11 @@ def describe(item: Item) -> dict[str, Any]:
     }
 
 
+def files_of(settings: WorldSettings, index: int) -> dict[str, bytes]:
+    """Item `index` as files: what one process does for one job."""
+    return files(make(settings, index))
+
+
 def files(item: Item) -> dict[str, bytes]:
     """The item as files, by the ending of each name.
 
