@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from hotstart.augment import centre_clip
 from hotstart.config import parse
+from hotstart.data import Subset, open_dataset
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch
 from hotstart.encoders import build_encoder, resolve_spec
@@ -28,7 +30,7 @@ from hotstart.pretext.camera_motion import (
     shift_error,
     turn_error,
 )
-from hotstart.pretext.cross_modal.egomotion import Egomotion
+from hotstart.pretext.cross_modal.egomotion import Egomotion, EgomotionSettings
 from hotstart.pretext.task import Info
 from hotstart.pretext.trajectories import axis_names, drawn, two_axes
 from tests.conformance.material import fit, play, settle
@@ -51,7 +53,8 @@ def make(**own: Any) -> Egomotion:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = build_encoder(resolve_spec("resnet10_narrow", SIZE), 0)
-        return Egomotion(encoder, parse(Egomotion.Settings, own, "egomotion"), Info(9, SIZE, 32, 9))
+        settings = parse(EgomotionSettings, own, "egomotion")
+        return Egomotion(encoder, settings, Info(9, SIZE, 32, 9))
 
 
 def poses_of(made: Moving) -> Tensor:
@@ -203,8 +206,6 @@ def test_a_way_is_drawn_from_its_ring() -> None:
 
 def prepared(made: Moving, folder: Path, **own: Any) -> Egomotion:
     """A task that has seen the poses of the clips in `folder`."""
-    from hotstart.data import Subset, open_dataset
-
     dataset = open_dataset(made.write(folder), size=SIZE)
     task = make(**own)
     task.prepare(Subset(dataset, np.arange(len(dataset))), folder, draws(len(dataset)))
@@ -248,16 +249,8 @@ def test_learns_known_motion_and_of_shuffled_poses_nothing(tmp_path: Path) -> No
     value, trivial = learned(train, test, tmp_path / "true")
     assert value < 0.6 * trivial
     # Frames shuffled, poses left as they were: what is seen has nothing to do with the truth.
-    wrong = [
-        Moving(
-            each.shuffled(seed).pixels,
-            each.flow,
-            each.mask,
-            each.order,
-            each.ground_px,
-            each.disc_px,
-        )
-        for seed, each in enumerate((train, test))
-    ]
-    value, trivial = learned(*wrong, tmp_path / "wrong")
+    train, test = (
+        replace(each, pixels=each.shuffled(seed).pixels) for seed, each in enumerate((train, test))
+    )
+    value, trivial = learned(train, test, tmp_path / "wrong")
     assert value > 0.9 * trivial

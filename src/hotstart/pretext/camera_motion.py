@@ -65,7 +65,8 @@ def direction_error(said: Tensor, truth: Tensor) -> Tensor:
 
 def _rotations(vectors: Tensor) -> Tensor:
     """Axis times angle in radians (B, 3) -> rotations (B, 3, 3)."""
-    return torch.linalg.matrix_exp(_crosses(vectors))
+    rotations: Tensor = torch.linalg.matrix_exp(_crosses(vectors))
+    return rotations
 
 
 def _crosses(vectors: Tensor) -> Tensor:
