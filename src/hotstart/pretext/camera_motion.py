@@ -45,12 +45,14 @@ def chained(numbers: Tensor) -> Tensor:
 def turn_error(said: Tensor, truth: Tensor) -> Tensor:
     """The angle between two turns, (B, 6) each, in degrees: (B,)."""
     one, other = moved_by(said)[:, :3, :3], moved_by(truth)[:, :3, :3]
-    return _vectors(one.transpose(1, 2) @ other).norm(dim=1).rad2deg()
+    angle: Tensor = _vectors(one.transpose(1, 2) @ other).norm(dim=1)
+    return angle.rad2deg()
 
 
 def shift_error(said: Tensor, truth: Tensor) -> Tensor:
     """How far apart two shifts end, (B, 6) each, in metres: (B,)."""
-    return (said[:, SHIFTS] - truth[:, SHIFTS]).double().norm(dim=1)
+    apart: Tensor = (said[:, SHIFTS] - truth[:, SHIFTS]).double().norm(dim=1)
+    return apart
 
 
 def direction_error(said: Tensor, truth: Tensor) -> Tensor:
@@ -60,7 +62,8 @@ def direction_error(said: Tensor, truth: Tensor) -> Tensor:
     """
     one, other = said[:, SHIFTS].double(), truth[:, SHIFTS].double()
     length = (one.norm(dim=1) * other.norm(dim=1)).clamp_min(1e-12)
-    return ((one * other).sum(1) / length).clamp(-1, 1).acos().rad2deg()
+    cosine: Tensor = (one * other).sum(1) / length
+    return cosine.clamp(-1, 1).acos().rad2deg()
 
 
 def _rotations(vectors: Tensor) -> Tensor:
