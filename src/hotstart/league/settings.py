@@ -68,6 +68,7 @@ DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(
         needs=("label",), frozen=("knn", "linear"), trained=("finetune",), metric="top1"
     ),
+    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=(), metric="miou"),
     "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",), metric="ap"),
 }
 
