@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -15,6 +17,7 @@ from hotstart.errors import UsageError
 
 SPECS = {"clip": Spec(frames=6, seconds=2.0), "pose": Spec(frames=6, seconds=2.0)}
 SIDE = 96
+Numbers = npt.NDArray[Any]
 
 
 @pytest.fixture
@@ -31,11 +34,12 @@ def spots(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def centre(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def centre(values: Numbers) -> Numbers:
     """Centre of what is bright, x and y in pixels."""
     weight = np.clip(values.astype(float) - 40, 0, None)
     y, x = np.mgrid[0 : len(values), 0 : len(values)]
-    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    found: Numbers = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+    return found
 
 
 def test_spots_are_where_the_pose_says(spots: Path) -> None:
@@ -62,7 +66,7 @@ def test_spots_are_where_the_pose_says(spots: Path) -> None:
 
 
 def test_motion_is_a_function_of_picture_and_seed(spots: Path) -> None:
-    def poses(query: str) -> np.ndarray:  # type: ignore[type-arg]
+    def poses(query: str) -> Numbers:
         dataset = open_dataset(f"camera:{spots}?{query}", size=32)
         return dataset.batch(np.arange(2), {"pose": SPECS["pose"]})["pose"].numpy()
 
