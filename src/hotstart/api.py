@@ -143,7 +143,8 @@ def evaluate(
     """Measure what an encoder is worth on a downstream task; returns its records.
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
-    data: labelled pictures; a run's own data by default. on: `classify` or `pretext`.
+    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos) or
+    `pretext`.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`.

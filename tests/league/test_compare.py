@@ -77,7 +77,9 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
             value=float((predicted == labels).mean()),
             chance=0.5,
             variant=settings.variant,
-            settings_hash=evaluation_hash(run_hash(settings, pictures), seed, pictures, protocol),
+            settings_hash=evaluation_hash(
+                run_hash(settings, pictures), seed, pictures, "classify", protocol
+            ),
             data_fingerprints={"pretrain": pictures, "evaluate": pictures},
         )
         write_predictions(folder, record, ClassPredictions(hashes, labels, predicted))

@@ -13,8 +13,10 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
+from hotstart.downstream.action import ActionSettings, action
+from hotstart.downstream.answers import FROZEN
 from hotstart.downstream.classifier import FinetuneSettings
-from hotstart.downstream.classify import FROZEN, classify
+from hotstart.downstream.classify import classify
 from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.encoders import build_encoder
@@ -29,7 +31,7 @@ from hotstart.league.versions import versions
 from hotstart.training import folder as files
 from hotstart.training.train import HeldoutBatches
 
-MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify}
+MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify, "action": action}
 """How each downstream task is measured, by the name that `--on` gives it."""
 
 
@@ -113,13 +115,17 @@ def _contenders(
         yield at_random, own
 
 
-def evaluation_hash(pretrained: str, encoder_seed: int, pictures: str, protocol: Protocol) -> str:
+def evaluation_hash(
+    pretrained: str, encoder_seed: int, pictures: str, on: str, protocol: Protocol
+) -> str:
     """Equal for evaluations of the same encoder on the same pictures, in the same way.
 
     pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
     """
     values = {"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures}
-    if protocol not in FROZEN:
+    if on == "action":
+        values["action"] = ActionSettings().model_dump_json()
+    elif protocol not in FROZEN:
         values["training"] = FinetuneSettings().model_dump_json()
     return settings_hash(values)
 
@@ -145,7 +151,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         chance=outcome.chance,
         variant=settings.variant if settings else None,
         settings_hash=evaluation_hash(
-            pretrained, subject.seed, dataset.fingerprint, outcome.protocol
+            pretrained, subject.seed, dataset.fingerprint, on, outcome.protocol
         ),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,

@@ -22,8 +22,9 @@ from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
 from hotstart.league.variants import SETTINGS
 from hotstart.training import folder as files
 
-Question = tuple[str, str, str | None, str | int | None, float | None, str, int]
-"""Settings hash, downstream, protocol, stage, labels, split, seed: what a record answers."""
+Question = tuple[str, str, str | None, str | int | None, float | None, str, int, str | None]
+"""Settings hash, downstream, protocol, stage, labels, split, seed, metric (None for a pretext
+task's own): what a record answers."""
 
 
 def question(record: Record) -> Question:
@@ -36,6 +37,7 @@ def question(record: Record) -> Question:
         record.labels,
         record.split,
         record.seed,
+        None if record.downstream == "pretext" else record.metric,
     )
 
 
@@ -52,7 +54,7 @@ class Pretraining:
     def question(self) -> Question:
         """What its record answers."""
         seed = self.settings.seed
-        return (self.settings_hash, "pretext", None, None, None, "heldout", seed)
+        return (self.settings_hash, "pretext", None, None, None, "heldout", seed, None)
 
     def done(self, known: Mapping[Question, Record]) -> bool:
         """Whether the encoder and its record are there."""
@@ -172,13 +174,14 @@ def _evaluation(
     kind, data = asked.evaluations[number]
     seed = run.settings.seed
     several = len(asked.evaluations) > 1
-    hashed = {p: evaluation_hash(run.settings_hash, seed, pictures, p) for p in protocols}
+    hashed = {p: evaluation_hash(run.settings_hash, seed, pictures, kind, p) for p in protocols}
     questions = [
-        (hashed[protocol], kind, protocol, stage, share, asked.split, seed)
+        (hashed[protocol], kind, protocol, stage, share, asked.split, seed, metric)
         for share in asked.labels
         for protocol in protocols
         for stage in ("last", *range(1, stages + 1))
         if stage == "last" or (asked.stages and protocol == "linear")
+        for metric in DOWNSTREAM[kind].measured(protocol, stage)
     ]
     arguments = {
         "subject": str(run.folder),

@@ -33,6 +33,15 @@ class Downstream:
     frozen: tuple[Protocol, ...]
     trained: tuple[Protocol, ...]
     """Those whose control is the same training from random weights, `scratch`."""
+    metrics: tuple[str, ...] = ("top1",)
+    """The one that ranks the tasks first; stages are measured by that alone."""
+    own_metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same of protocols that are measured by others."""
+
+    def measured(self, protocol: str, stage: str | int = "last") -> tuple[str, ...]:
+        """Every metric that `protocol` gives at `stage`."""
+        found = self.own_metrics.get(protocol, self.metrics)
+        return found if stage == "last" else found[:1]
 
     def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
         """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
@@ -50,7 +59,20 @@ class Downstream:
 
 DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
+    "action": Downstream(
+        needs=("clip", "label"),
+        frozen=("knn", "linear"),
+        trained=("finetune",),
+        metrics=("top1", "top1_one_frame"),
+        own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
+    ),
 }
+
+
+def ranks(downstream: str, protocol: str, metric: str) -> bool:
+    """Whether `protocol` ranks the tasks by `metric`; what nobody knows does."""
+    known = DOWNSTREAM.get(downstream)
+    return known is None or metric == known.measured(protocol)[0]
 
 
 class LeagueSettings(Settings):

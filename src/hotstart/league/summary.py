@@ -17,6 +17,7 @@ from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_co
 from hotstart.league.difficulty import Sweep, sweeps
 from hotstart.league.predictions import Kept
 from hotstart.league.records import Record, read_records
+from hotstart.league.settings import ranks
 from hotstart.league.statistics import (
     Agreement,
     PairedGain,
@@ -86,6 +87,10 @@ def league_statistics(folder: Path) -> Statistics:
         )
         for arena, columns in tables.items()
     ]
+    # What the tasks are ranked by comes first.
+    arenas.sort(
+        key=lambda one: not any(ranks(one.downstream, c.protocol, one.metric) for c in one.columns)
+    )
     ranked = _ranked(arenas)
     told = [f"{text} In {count} column(s)." for text, count in Counter(notes).items()]
     agreement, ranks = kendall_tau(ranked), mean_rank(ranked)
@@ -202,10 +207,15 @@ def _with(standing: Standing, gain: PairedGain, resampled: Resampled) -> Standin
 
 
 def _ranked(arenas: Iterable[Arena]) -> dict[str, dict[str, float]]:
-    """Name of each column of the last stage -> task -> mean, without controls and variants."""
+    """Name of each column of the last stage -> task -> mean, without controls and variants.
+
+    A protocol ranks by one of its metrics (`settings.Downstream`).
+    """
     columns: dict[str, dict[Who, float]] = {}
     for arena in arenas:
         for column in arena.columns:
+            if not ranks(arena.downstream, column.protocol, arena.metric):
+                continue
             tasks = [
                 one for one in column.standings if not is_control(one.task) and not one.variant
             ]
