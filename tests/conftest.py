@@ -84,3 +84,15 @@ def imagenette(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with zipfile.ZipFile(archive) as file:
         file.extractall(root)
     return root / "imagenette128"
+
+
+@pytest.fixture(scope="session")
+def geometry(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`flow/` (pairs with exact flow), `sevenscenes/` (depth, poses) and `kitti/` (poses)."""
+    archive = real_data / "geometry.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    root = tmp_path_factory.mktemp("geometry")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(root)
+    return root / "geometry"

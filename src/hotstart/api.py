@@ -14,6 +14,7 @@ from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM
 from hotstart.pretext.registry import TASKS, find
 from hotstart.pretext.setting_names import check_asked, check_setting
+from hotstart.render_api import render as render
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset

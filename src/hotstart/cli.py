@@ -28,6 +28,7 @@ from hotstart.options import (
     StemChoice,
     StemOption,
 )
+from hotstart.render_command import render
 
 app = typer.Typer(
     add_completion=False,
@@ -250,6 +251,7 @@ def report(
 
 
 app.command()(gallery)
+app.command()(render)
 
 
 def main() -> None:

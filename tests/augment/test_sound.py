@@ -63,3 +63,20 @@ def test_a_tone_shows_in_its_band_when_it_sounds() -> None:
 def test_too_short() -> None:
     with pytest.raises(UsageError, match="got 300 samples of sound, one window has 400"):
         log_mel(torch.zeros(1, 300))
+
+
+def test_works_in_the_precision_of_its_sound() -> None:
+    sound = torch.rand(1, 4000, dtype=torch.float64) - 0.5
+    exact = log_mel(sound, mels=16)
+    assert exact.dtype == torch.float64
+    for dtype in (torch.float32, torch.bfloat16):
+        found = log_mel(sound.to(dtype), mels=16)
+        assert found.dtype == dtype
+        assert float((found.double() - exact).abs().max()) < (
+            1e-4 if dtype == torch.float32 else 0.1
+        )
+
+
+def test_windows_and_hops_are_as_long_as_asked() -> None:
+    found = log_mel(torch.zeros(1, 16_000), 8, window_seconds=0.05, hop_seconds=0.02)
+    assert found.shape == (1, 1, 8, 1 + (16_000 - 800) // 320)

@@ -47,6 +47,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "relative_position": (math.log(8), 0.3, {}),
     # Half the variance of what is standardised, and a little for what the untrained head says.
     "geometric_transform": (0.5, 0.25, {}),
+    "order_verification": (math.log(2), 0.25, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
     # As for simclr: the queue is still empty, and what is there are the keys of the batch.
@@ -77,6 +78,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
+    "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),
@@ -88,7 +91,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
 }
 # Tasks whose pseudo-label is drawn independently of the picture: pictures in a batch (of which a
 # view `image` is made that shows it). Those that cut a picture into nine need fewer.
-INDEPENDENT = {"rotation": 64, "jigsaw": 24, "relative_position": 8}
+INDEPENDENT = {"rotation": 64, "jigsaw": 24, "relative_position": 8, "order_verification": 16}
 # The metric that says that 16 samples are known by heart, for those whose metric is no share.
 BY_HEART = {
     "inpainting": 22.0,
@@ -109,6 +112,8 @@ BEARABLE: dict[str, dict[str, Any]] = {
     "moco": {"splits": 1},
     # As many prototypes as views, and crops that show more than a corner.
     "swav": {"prototypes": 2 * ROWS, "epsilon": 0.03, "local_crops": 0},
+    # A small spectrogram: what is asked is whether it can be known, not how long that takes.
+    "audio_visual_correspondence": {"mels": 16, "hop_seconds": 0.04},
     # In 50 steps a ViT does not see through crops of noise.
     "dino": {"view": SAME, "local_crops": 0},
 }

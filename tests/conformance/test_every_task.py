@@ -227,7 +227,7 @@ def test_noise_gives_chance_and_a_planted_cue_is_found(name: str, material: Mate
     assert chance is not None
     margin = 4 * math.sqrt(chance * (1 - chance) / examples)
     assert accuracies[False] == pytest.approx(chance, abs=margin)
-    assert accuracies[True] > 2 * chance
+    assert accuracies[True] > min(2 * chance, (1 + chance) / 2)
 
 
 def test_resumed_equals_uninterrupted(name: str, material: Material, tmp_path: Path) -> None:

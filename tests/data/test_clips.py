@@ -89,7 +89,7 @@ def test_a_video_of_two_frames_gives_them_again(tmp_path: Path) -> None:
 
 def test_image_of_a_video_is_one_of_its_frames(films: Path, tmp_path: Path) -> None:
     dataset = open_films(films, tmp_path / "c")
-    assert dataset.keys == {"image", "clip", "index", "group"}
+    assert dataset.keys == {"image", "clip", "flow", "index", "group"}
     rows = np.array([2, 0])
     batch = dataset.batch(rows, {"image", "index"}, torch.tensor([0.0, 0.999]))
     assert [number(batch["image"][i].numpy()) for i in range(2)] == [0, 13]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hotstart.data.sample import Batch, Clips, Pictures
+from hotstart.data.sample import SOUND_HZ, Batch, Clips, Pictures
 
 FRAMES, SIZE, HZ = 8, 32, 8
 WAVES = 6
@@ -76,17 +76,23 @@ class Moving:
         )
 
     def write(self, folder: Path) -> Path:
-        """One video file for each clip, without loss, 8 frames a second."""
+        """One video file for each clip, without loss, 8 frames a second, each with a sound."""
         folder.mkdir(parents=True, exist_ok=True)
         for i, clip in enumerate(self.pixels):
             with av.open(str(folder / f"{i:04d}.mkv"), "w") as container:
                 stream: Any = container.add_stream("ffv1", rate=HZ)
                 stream.height, stream.width = clip.shape[1:3]
                 stream.pix_fmt = "bgr0"
+                ear: Any = container.add_stream("pcm_s16le", rate=SOUND_HZ)
+                ear.layout = "mono"
                 for pixels in clip:
                     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
                     container.mux(stream.encode(frame))
                 container.mux(stream.encode())
+                heard = av.AudioFrame.from_ndarray(_sound(i, len(clip)), "s16", "mono")
+                heard.sample_rate = SOUND_HZ
+                container.mux(ear.encode(heard))
+                container.mux(ear.encode())
         return folder
 
 
@@ -126,6 +132,16 @@ def moving(
     flow = np.where(mask[:, :, None], disc[:, None, :, None, None], ground[:, None, :, None, None])
     order = np.tile(np.arange(frames), (count, 1))
     return Moving(pixels, flow.astype(np.float32), mask, order, ground, disc)
+
+
+def _sound(seed: int, frames: int) -> npt.NDArray[np.int16]:
+    """A chord of three tones that swells and fades, in some hiss, int16 (1, n); of no meaning."""
+    rng = np.random.default_rng(seed)
+    seconds = np.arange(round(frames / HZ * SOUND_HZ)) / SOUND_HZ
+    tones = np.sin(2 * np.pi * seconds[:, None] * rng.uniform(200, 4000, 3)).sum(1)
+    swell = 1 + np.sin(2 * np.pi * seconds * rng.uniform(0.5, 3) + rng.uniform(0, 6))
+    wave: Floats = 1500 * tones * swell + rng.normal(0, 200, len(seconds))
+    return np.asarray(wave, np.int16)[None]
 
 
 def _directions(rng: np.random.Generator, count: int) -> Floats:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hotstart.data.footage import Footage
+from hotstart.data.motion import FLOW_HZ, nearest_fields
 from hotstart.data.sample import SOUND_HZ, Batch, Clips, Pictures, Spec
 from hotstart.data.store import Integers
 from hotstart.data.stretches import Stretches
@@ -24,7 +25,7 @@ FRAMES_HZ = 8.0
 SOUND_SECONDS = 1.0
 MOMENT = 1e-6
 """Seconds. A frame is taken for shown this much before its time: times are rounded numbers."""
-KEYS = ("image", "clip", "audio")
+KEYS = ("image", "clip", "audio", "flow")
 """Sample keys that need a place."""
 
 
@@ -46,6 +47,8 @@ def windows(
     clip: T frames, evenly spaced in time, `Spec.seconds` from the first to the last; a video that
     has fewer frames a second gives frames further apart (none twice, at an even frame rate), one
     that is shorter gives them closer together.
+    flow: `Spec.frames` fields; the middle of all else then moves to the nearest frame from which a
+    field goes.
     image: the frame in the middle. audio: `Spec.seconds` of sound; silence where the video has
     none. audio_offset_seconds: by how much the sound comes after the frames that it belongs to.
     """
@@ -53,13 +56,18 @@ def windows(
     clip = specs.get("clip")
     spans = np.zeros(len(items)) if clip is None else _spans(stretches, items, clip)
     sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
-    longest = np.maximum(spans, sound)
+    fields = (specs["flow"].frames or 1) if "flow" in specs else 0
+    longest = np.maximum(np.maximum(spans, sound), fields / FLOW_HZ)
     free = np.maximum(lengths - longest, 0.0)
     # Place 1 is a little short of the end, so that it shows the last frame once alone.
     before = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
     centres = stretches.starts[items] + before + np.minimum(longest, lengths) / 2
     videos, reels = stretches.videos[items], stretches.footage.reels
     batch: Batch = {}
+    if fields:
+        numbers = _fields(stretches, items, centres, fields)
+        batch["flow"] = stretches.footage.motion.flows(videos, numbers)
+        centres = batch["flow"].times[:, (fields - 1) // 2].numpy()
     if "image" in specs:
         shown = _shown(stretches, items, centres[:, None])
         batch["image"] = reels.pictures(videos, shown[:, 0])
@@ -93,6 +101,21 @@ def _shown(stretches: Stretches, items: Integers, seconds: Floats) -> Integers:
         shown[row] = np.searchsorted(times, seconds[row] + MOMENT, side="right") - 1
     first = stretches.firsts[items][:, None]
     return np.clip(shown, first, first + stretches.counts[items][:, None] - 1)
+
+
+def _fields(stretches: Stretches, items: Integers, centres: Floats, count: int) -> Integers:
+    """Int64 (B, count): which fields of each video lie about its centre (B,), in its stretch."""
+    numbers = np.empty((len(items), count), np.int64)
+    for row, (item, video) in enumerate(zip(items, stretches.videos[items].tolist(), strict=True)):
+        frames = stretches.footage.motion.frames(video)
+        low, high = np.searchsorted(
+            frames, stretches.firsts[item] + np.array([0, stretches.counts[item]])
+        )
+        # At least one field: a stretch has two frames or more, and the first begins with one.
+        low = min(low, len(frames) - 2)
+        times = stretches.footage.reels.times(video)[frames[low : max(high, low + 2)]]
+        numbers[row] = low + nearest_fields(times, centres[row], count)
+    return numbers
 
 
 def _sound_seconds(spec: Spec) -> float:

@@ -94,7 +94,7 @@ class Dataset:
         """Sample keys that this data can give."""
         keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
         if self.stretches is not None:
-            keys |= {"clip"} | ({"audio"} if self.stretches.heard.any() else set())
+            keys |= {"clip", "flow"} | ({"audio"} if self.stretches.heard.any() else set())
         return frozenset(keys)
 
     def batch(
@@ -130,7 +130,7 @@ class Dataset:
         return batch
 
     def require(self, keys: Collection[str]) -> None:
-        """Raise `DataError` unless this data has all of `keys`."""
+        """Raise `DataError` unless this data has all of `keys`; compute what takes time, once."""
         missing = sorted(set(keys) - self.keys)
         if missing:
             raise DataError(
@@ -138,10 +138,12 @@ class Dataset:
                 f"{', '.join(map(repr, sorted(self.keys)))}"
                 f"{self.hint(missing)}"
             )
+        if self.footage is not None and "flow" in keys:
+            self.footage.motion.ready()
 
     def hint(self, missing: Collection[str]) -> str:
         """What to do about keys that are missing, where that is known."""
-        return FRAMES_HINT.format(self.name) if "clip" in missing else ""
+        return FRAMES_HINT.format(self.name) if {"clip", "flow"} & {*missing} else ""
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Bool (N,): which items have all of `keys`; of videos, some have no sound."""
@@ -245,11 +247,12 @@ def open_dataset(
     label, group: see `discover`; cache_dir: see `default_cache_folder`
     cache_bytes: disk space the cache may take; None is half of what is free
     audio_offset_seconds: by how much the sound of videos comes after the frames it belongs to
-    progress: called as progress("decode", done, total) while the cache is built
+    progress: called as progress("decode", done, total) while the cache is built, before that as
+    progress("render", ...) for a world
 
     Raises `DataError`, `UsageError`.
     """
-    found = discover(data, label, group)
+    found = discover(data, label, group, progress)
     side = suggest_size(found.source) if size is None else size
     folder = default_cache_folder() if cache_dir is None else cache_dir
     name = str(data)

@@ -95,18 +95,22 @@ def measure(data: bytes) -> tuple[int, int]:
 
 def shrink(picture: Array, short_side: int) -> Array:
     """Cut what is longer than four times its width, then average down to `short_side`."""
+    picture = cut_middle(picture)
     height, width = picture.shape[:2]
     short = min(height, width)
-    longest = MAX_ASPECT * short
-    if max(height, width) > longest:
-        top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
-        picture = picture[top : top + longest, left : left + longest]
-        height, width = picture.shape[:2]
     if short <= short_side:
         return picture
     scale = short_side / short
     target = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
     return cv2.resize(picture, target, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+
+def cut_middle(picture: Array) -> Array:
+    """The middle of a picture (H, W, ...) that is longer than four times its width."""
+    height, width = picture.shape[:2]
+    longest = MAX_ASPECT * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return picture[top : top + longest, left : left + longest]
 
 
 def _decode(data: bytes, short_side: int | None) -> Array:

@@ -7,7 +7,9 @@ but GIFs, most of them animated.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +26,27 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ALLOWED = (
     "DATA is a folder of pictures or videos (at any depth, or one folder for each class, or train/ "
     "with test/ or val/), frames:FOLDER of folders that hold the frames of one video each, a .csv "
-    "or .parquet table of paths, a torchvision name or digits:"
+    "or .parquet table of paths, a torchvision name, digits: or world:images"
 )
 GIF = ".gif"
 GIFS_OPENED = 16
+WORLD, RENDERED = "world:", "world.json"
+"""How the name of a rendered world begins, and what lies in a folder that holds one."""
+Progress = Callable[[str, int, int], None]
 
 
-def discover(data: str | Path, label: str | None = None, group: str | None = None) -> Found:
+def discover(
+    data: str | Path,
+    label: str | None = None,
+    group: str | None = None,
+    progress: Progress | None = None,
+) -> Found:
     """Find out what `data` is and list its pictures or videos.
 
     label: column of a table that holds the label
     group: column of a table, or a regular expression searched in each relative path, whose first
     group (or whole match) names the group; what has no match is its own group
+    progress: called as progress("render", done, total) while a world is rendered
 
     Raises `DataError` when there is nothing to be used, `UsageError` when `label` or `group` does
     not fit the data.
@@ -48,8 +59,11 @@ def discover(data: str | Path, label: str | None = None, group: str | None = Non
     path = Path(data).expanduser()
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
+        is_world = text.startswith(WORLD) or (path / RENDERED).is_file()
     except OSError as error:
         raise DataError(f"{text!r} cannot be read: {error.strerror}; {ALLOWED}") from None
+    if is_world:
+        return _world(text, label, group, progress)
     if is_file:
         if path.suffix.lower() in TABLES:
             return table.open_table(path, label, group)
@@ -66,6 +80,16 @@ def discover(data: str | Path, label: str | None = None, group: str | None = Non
             raise UsageError(f"group={group!r}: the pictures of {text} have no paths to group by")
         return named.open_named(text)
     raise DataError(f"there is no file or folder {text!r}; {ALLOWED}: {named.suggest(text)}")
+
+
+def _world(text: str, label: str | None, group: str | None, progress: Progress | None) -> Found:
+    for name, value in (("label", label), ("group", group)):
+        if value is not None:
+            raise UsageError(f"{name}={value!r}: {text} is a rendered world, which has its own")
+    # Loaded by its name, and only when asked for: that room lies below this one.
+    source = importlib.import_module("hotstart.world.source")
+    found: Found = source.open_world(text, progress, folder=not text.startswith(WORLD))
+    return found
 
 
 def _folder(path: Path, text: str, group: str | None) -> Found:

@@ -24,6 +24,7 @@ from hotstart.data.cache import Progress, spread
 from hotstart.data.decode import MAX_ASPECT, kept_short_side
 from hotstart.data.entries import open_entry, place_of
 from hotstart.data.headers import Unreadable
+from hotstart.data.motion import Motion
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.reels import CachedReels, DecodingReels, Reels
 from hotstart.data.sample import SOUND_HZ
@@ -71,6 +72,8 @@ class Footage:
     """Videos that cannot be used."""
     remarks: tuple[Quarantined, ...]
     """Parts that cannot be used, of videos that can."""
+    motion: Motion
+    """Their optical flow, computed when it is first asked for."""
 
 
 def open_footage(
@@ -84,16 +87,25 @@ def open_footage(
 
     Arguments and errors as in `open_cache`.
     """
+    flow = _Flow(place_of(folder, "flow", source.origin, size), budget_bytes, progress)
     return open_entry(
         place_of(folder, "videos", source.origin, size),
         f"{source.fingerprint[:24]}-v{VERSION}",
-        lambda entry, budget: _open(entry, source, size, budget),
+        lambda entry, budget: _open(entry, source, size, budget, flow),
         lambda building, budget: _Build(building, source, size, budget).run(progress),
         budget_bytes,
     )
 
 
-def _open(entry: Path, source: VideoSource, size: int, budget: int) -> Footage | None:
+class _Flow(NamedTuple):
+    """Where the optical flow is kept, and how."""
+
+    place: Path
+    budget_bytes: int | None
+    progress: Progress | None
+
+
+def _open(entry: Path, source: VideoSource, size: int, budget: int, flow: _Flow) -> Footage | None:
     """The finished cache, or None where there is none that can be used."""
     try:
         meta: dict[str, Any] = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
@@ -116,7 +128,9 @@ def _open(entry: Path, source: VideoSource, size: int, budget: int) -> Footage |
     quarantine, remarks = (
         tuple(Quarantined(*problem) for problem in meta[name]) for name in ("problems", "remarks")
     )
-    return Footage(facts, reels, quarantine, remarks)
+    place, flow_budget, progress = flow
+    motion = Motion(reels, facts.heights, facts.widths, place, entry.name, flow_budget, progress)
+    return Footage(facts, reels, quarantine, remarks, motion)
 
 
 class _Build:

@@ -22,14 +22,14 @@ SOUND_HZ = 16_000
 class Spec:
     """The form in which a task wants a sample key.
 
-    They have a meaning for clips and sound alone.
+    They have a meaning for clips, sound and optical flow alone.
     """
 
     frames: int | None = None
-    """T of a clip; None is 8."""
+    """T of a clip; None is 8. Of flow: fields, one after the other; None is 1."""
     seconds: float | None = None
     """Of a clip: from its first frame to its last; None is (T - 1) / 8. Of sound: its length; None
-    is 1."""
+    is 1. Of flow it has no meaning: a field goes to the frame an eighth of a second later."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,70 @@ class Clips:
         return Clips(self.pictures.to(device), times.to(device, non_blocking=True))
 
 
+@dataclass(frozen=True)
+class LabelMaps:
+    """A class for every pixel of B pictures; each map has a size of its own, its picture's whole.
+
+    maps: B of uint8 (H, W), positions in the classes, 255 where a pixel is to be ignored
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def to(self, device: torch.device | str) -> LabelMaps:
+        return LabelMaps(tuple(one.to(device, non_blocking=True) for one in self.maps))
+
+
+@dataclass(frozen=True)
+class Flows:
+    """B stacks of T fields of optical flow each: how far every place of a frame moves.
+
+    Field k of a stack goes from a frame to the one an eighth of a second later (the next one, where
+    frames are further apart), from which field k + 1 goes on. Of field i of the B T,
+    (heights[i], widths[i]) places are spread evenly over the frame, half as many as it has pixels
+    along each side, and begin at vectors[offsets[i]] and known[offsets[i]].
+
+    vectors: float16 (places, 2): x and y, in shares of the frame's shorter side
+    known: bool (places,): False where the flow is not to be trusted (see `flow.py`)
+    offsets, heights, widths: int64 (B T,), stack by stack
+    times: float64 (B, T + 1), seconds from the first frame of the video to each frame
+    """
+
+    vectors: Tensor
+    known: Tensor
+    offsets: Tensor
+    heights: Tensor
+    widths: Tensor
+    times: Tensor
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def fields(self) -> int:
+        """T."""
+        return self.times.shape[1] - 1
+
+    @property
+    def device(self) -> torch.device:
+        return self.vectors.device
+
+    def select(self, rows: Sequence[int] | Tensor) -> Flows:
+        """The given stacks, in that order, without copying vectors."""
+        rows = torch.as_tensor(rows, dtype=torch.int64, device=self.device)
+        of_fields = rows[:, None] * self.fields + torch.arange(self.fields, device=self.device)
+        fields = of_fields.reshape(-1)
+        places = self.offsets[fields], self.heights[fields], self.widths[fields]
+        return Flows(self.vectors, self.known, *places, self.times[rows])
+
+    def to(self, device: torch.device | str) -> Flows:
+        times = self.times.float() if torch.device(device).type == "mps" else self.times
+        moved = (self.vectors, self.known, self.offsets, self.heights, self.widths, times)
+        return Flows(*(values.to(device, non_blocking=True) for values in moved))
+
+
 class Batch(TypedDict, total=False):
     """What a task may read; only the keys in its `needs` are there."""
 
@@ -141,6 +205,9 @@ class Batch(TypedDict, total=False):
     """B pictures of any sizes, uint8 RGB; of a video, one frame."""
     clip: Clips
     """B clips of T frames, uint8 RGB, with the time of each frame."""
+    flow: Flows
+    """B stacks of T fields of optical flow; `image`, and the middle of what else is asked, is the
+    frame from which field (T - 1) // 2 goes."""
     audio: Tensor
     """int16 (B, n): sound at `SOUND_HZ`, one channel; silence beyond the ends of the video's."""
     index: Tensor
@@ -149,6 +216,8 @@ class Batch(TypedDict, total=False):
     """int64 (B,): which person, source video, ... the sample belongs to."""
     label: Tensor
     """int64 (B,): a person's label, -1 where unknown. For the controls alone."""
+    mask: LabelMaps
+    """B label maps, drawn by a person; for `segment` alone."""
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

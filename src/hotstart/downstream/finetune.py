@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from hotstart.downstream.features import extract
 from hotstart.downstream.linear import LinearProbe, fit_linear_probe
 from hotstart.downstream.outcome import Progress
 from hotstart.downstream.reading import Reading
+from hotstart.downstream.search import train_with_best_rate
 from hotstart.downstream.subsets import inner_folds
 from hotstart.encoders.encoder import Encoder
 
@@ -65,10 +66,7 @@ def finetune(
         features = known.last.to(device)
     rates = settings.scratch_learning_rates if from_scratch else settings.learning_rates
     steps = settings.steps_for(len(train))
-    parts = folds[: settings.trial_folds] if len(rates) > 1 else []
-    trial_steps = max(1, round(settings.trial_length * steps))
-    total = steps + trial_steps * len(rates) * len(parts)
-    done = 0
+    parts = folds[: settings.trial_folds]
     marks = {0, *(max(1, round(share * steps)) for share in CURVE_AT)}
     curve: list[dict[str, float]] = []
     shown = {"train": _sample(train, seed), "asked": _sample(watched, seed)}
@@ -76,58 +74,53 @@ def finetune(
     def classes(model: Classifier, items: Int64s) -> Tensor:
         return predict(model, dataset, items, device, reading=reading, mirrored=settings.mirrored)
 
-    def trial_step(step: int, model: Classifier) -> None:
-        nonlocal done
-        done += step > 0
-        if progress is not None and step > 0:
-            progress(name, done, total)
-
-    def final_step(step: int, model: Classifier) -> None:
-        trial_step(step, model)
-        if step in marks:
-            accuracy = {
-                key: right(model, items) / len(items) for key, items in shown.items() if len(items)
-            }
-            curve.append({"step": step, **accuracy})
-
     def right(model: Classifier, items: Int64s) -> int:
         answer = classes(model, items).numpy()
         return int((answer == dataset.labels[items]).sum())
 
-    def fit(items: Int64s, rate: float, *, final: bool) -> Classifier:
+    def fit(
+        items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> Classifier:
+        def after_step(step: int, model: Classifier) -> None:
+            if step > 0:
+                tick()
+            if final and step in marks:
+                accuracy = {
+                    key: right(model, items) / len(items)
+                    for key, items in shown.items()
+                    if len(items)
+                }
+                curve.append({"step": step, **accuracy})
+
         probe = None if features is None else _probe(dataset, features, train, items, seed)
         return fit_classifier(
             encoder,
             dataset,
             items,
             learning_rate=rate,
-            steps=steps if final else trial_steps,
+            steps=steps,
             settings=settings,
             seed=seed,
             device=device,
             reading=reading,
             probe=probe,
-            after_step=final_step if final else trial_step,
+            after_step=after_step,
         )
 
-    trials = {
-        rate: sum(
-            right(fit(np.delete(train, part), rate, final=False), train[part]) for part in parts
-        )
-        for rate in rates
-    }
-    rate = max(trials, key=lambda tried: trials[tried])
-    model = fit(train, rate, final=True)
-    tried_on = max(1, sum(map(len, parts)))
-    detail = {
-        "label_count": len(train),
-        "learning_rate": rate,
-        "trials": {f"{tried:g}": count / tried_on for tried, count in trials.items()},
-        "steps": steps,
-        "curve": curve,
-        "seconds": time.perf_counter() - began,
-    }
-    return classes(model, asked), detail
+    found = train_with_best_rate(
+        fit,
+        right,
+        train,
+        parts,
+        rates,
+        steps=steps,
+        trial_steps=max(1, round(settings.trial_length * steps)),
+        name=name,
+        progress=progress,
+    )
+    detail = found.detail(steps, len(train), max(1, sum(map(len, parts))))
+    detail |= {"curve": curve, "seconds": time.perf_counter() - began}
+    return classes(found.model, asked), detail
 
 
 def _probe(

@@ -1,5 +1,6 @@
-"""Encoders of pictures and clips (timm, torchvision), heads, decoders, the EMA teacher."""
+"""Encoders of pictures, clips and sounds (timm, torchvision), heads, decoders, the EMA teacher."""
 
+from hotstart.encoders.audio import AudioEncoder
 from hotstart.encoders.build import (
     build_encoder,
     encoder_kind,
@@ -7,7 +8,7 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
-from hotstart.encoders.encoder import Encoder, EncoderSpec, map_shape
+from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
@@ -21,6 +22,7 @@ from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
 from hotstart.encoders.video import FrameEncoder, VideoEncoder, clip_map_shape
 
 __all__ = [
+    "AudioEncoder",
     "ChannelWiseLinear",
     "ConvDecoder",
     "ConvDiscriminator",
@@ -30,6 +32,7 @@ __all__ = [
     "FrameEncoder",
     "JointDiscriminator",
     "PyramidDecoder",
+    "SoundSpec",
     "Teacher",
     "VideoEncoder",
     "build_encoder",

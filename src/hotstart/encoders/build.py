@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from hotstart.config import Stem, nearest
+from hotstart.encoders.audio import SOUND, AudioEncoder
 from hotstart.encoders.cnn import CnnEncoder, create_cnn, has_small_stem
-from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
+from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind, SoundSpec
 from hotstart.encoders.fixed import FIXED
 from hotstart.encoders.video import FRAMES, FrameEncoder, VideoEncoder, check_reads_frames
 from hotstart.encoders.video_cnn import VideoCnnEncoder
@@ -41,7 +42,7 @@ SMALL_STEM_UP_TO_PX = 64
 
 
 def encoder_kind(name: str) -> Kind:
-    """`cnn`, `vit`, `video` or `fixed`; an unknown name is an error that lists the nearest ones."""
+    """`cnn`, `vit`, `video`, `audio` or `fixed`; an unknown name is an error with the nearest."""
     if name in OWN:
         return OWN[name]
     if name in TORCHVISION:
@@ -50,12 +51,20 @@ def encoder_kind(name: str) -> Kind:
         inner = name.removeprefix(FRAMES)
         check_reads_frames(inner, encoder_kind(inner))
         return "video"
+    if name.startswith(SOUND):
+        inner = name.removeprefix(SOUND)
+        if encoder_kind(inner) != "cnn":
+            raise UsageError(
+                f"{name}: {inner} is a {encoder_kind(inner)} encoder, sound is heard by a CNN, "
+                f"such as {SOUND}resnet10_narrow"
+            )
+        return "audio"
     timms = timm.list_models()
     if name.split(".")[0] not in timms:
         known = [*OWN, *TORCHVISION, *timms]
         raise UsageError(
-            f"--encoder {name!r} is neither Hotstart's ({', '.join(OWN)}, {FRAMES}NAME) nor "
-            f"torchvision's ({', '.join(TORCHVISION)}) nor timm's; "
+            f"--encoder {name!r} is neither Hotstart's ({', '.join(OWN)}, {FRAMES}NAME, "
+            f"{SOUND}NAME) nor torchvision's ({', '.join(TORCHVISION)}) nor timm's; "
             f"{nearest(name, known).split('; valid')[0].removeprefix('valid: ')[:300]}"
         )
     return "vit" if timm.models.model_entrypoint(name).__module__.endswith("transformer") else "cnn"
@@ -66,6 +75,9 @@ def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
     if name.startswith(FRAMES):
         inner = resolve_spec(name.removeprefix(FRAMES), size, stem)
         return inner.model_copy(update={"name": name})
+    if name.startswith(SOUND):
+        inner = resolve_spec(name.removeprefix(SOUND), size, stem)
+        return inner.model_copy(update={"name": name, "sound": SoundSpec()})
     if stem != "auto":
         return EncoderSpec(name=name, size=size, stem=stem)
     small = EncoderSpec(name=name, size=size, stem="small")
@@ -81,7 +93,7 @@ def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
 def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
     """A freshly initialised encoder: the same weights for the same `spec` and `seed`.
 
-    `frames:NAME` has the weights that NAME has.
+    `frames:NAME` has the weights that NAME has; `sound:NAME` has others.
     """
     kind = encoder_kind(spec.name)
     if spec.name.startswith(FRAMES):
@@ -95,8 +107,9 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
             return {**OWN_VIDEO, **TORCHVISION}[spec.name](spec)
         if kind == "vit":
             return VitEncoder(spec)
+        cnn = AudioEncoder if kind == "audio" else CnnEncoder
         # Convolutions on a CPU are a fifth faster with channels last, and no slower on a GPU.
-        return CnnEncoder(spec).to(memory_format=torch.channels_last)
+        return cnn(spec).to(memory_format=torch.channels_last)
 
 
 def save_encoder(encoder: Encoder, path: Path) -> None:
@@ -105,7 +118,7 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
         name: tensor.cpu().contiguous() for name, tensor in _filed(encoder).state_dict().items()
     }
     part = path.with_name(path.name + ".part")
-    save_file(state, part, metadata={"spec": encoder.spec.model_dump_json()})
+    save_file(state, part, metadata={"spec": encoder.spec.model_dump_json(exclude_none=True)})
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -14,6 +14,8 @@ from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
 from hotstart.errors import UsageError
 
 OUTPUT_STRIDES = (8, 16, 32)
+SOUND = "sound:"
+"""`sound:NAME` is the architecture of the CNN NAME, for spectrograms of one channel."""
 
 
 def resnet10_narrow(**options: Any) -> ResNet:
@@ -32,12 +34,13 @@ def resnet10_narrow(**options: Any) -> ResNet:
 def create_cnn(spec: EncoderSpec, **options: Any) -> Any:
     """The timm network of `spec`, without its classifier."""
     model: Any
-    if spec.name == "resnet10_narrow":
+    name = spec.name.removeprefix(SOUND)
+    if name == "resnet10_narrow":
         model = resnet10_narrow(num_classes=0, **options)
     else:
-        model = timm.create_model(spec.name, num_classes=0, **options)
+        model = timm.create_model(name, num_classes=0, **options)
     if spec.stem == "small":
-        shrink_stem(model, spec.name)
+        shrink_stem(model, spec.name, options.get("in_chans", 3))
     return model
 
 
@@ -45,7 +48,7 @@ def has_small_stem(model: Any) -> bool:
     return isinstance(model, ResNet)
 
 
-def shrink_stem(model: Any, name: str) -> None:
+def shrink_stem(model: Any, name: str, channels: int = 3) -> None:
     """One 3x3 convolution of stride 2 in place of stem and max-pooling, for pictures of 32-64 px.
 
     SimCLR's CIFAR-10 stem (arXiv:2002.05709, B.9) has stride 1; stride 2 costs a quarter of that.
@@ -55,7 +58,7 @@ def shrink_stem(model: Any, name: str) -> None:
             f"--stem small: known for ResNets and ViTs, got {name!r}; use --stem timm, "
             "or a resnet such as resnet10t"
         )
-    stem = nn.Conv2d(3, model.bn1.num_features, 3, stride=2, padding=1, bias=False)
+    stem = nn.Conv2d(channels, model.bn1.num_features, 3, stride=2, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
     model.conv1 = stem
     model.maxpool = nn.Identity()
@@ -65,10 +68,12 @@ class CnnEncoder(Encoder):
     """A timm CNN; `h` is the globally pooled last map."""
 
     kind: ClassVar[Kind] = "cnn"
+    channels: ClassVar[int] = 3
+    """Of what it reads."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__(spec)
-        self.model = create_cnn(spec)
+        self.model = create_cnn(spec, in_chans=self.channels)
         self.dim = int(getattr(self.model, "head_hidden_size", self.model.num_features))
         info = self.model.feature_info
         info = info if isinstance(info, list) else info.info
@@ -113,7 +118,9 @@ class CnnEncoder(Encoder):
                 raise UsageError(f"{self.spec.name}: stride {stride} asked, it offers {allowed}")
             try:
                 with torch.device("meta"):
-                    twin = create_cnn(self.spec, output_stride=stride * self._shrink)
+                    twin = create_cnn(
+                        self.spec, in_chans=self.channels, output_stride=stride * self._shrink
+                    )
             except (TypeError, NotImplementedError, AssertionError):
                 raise UsageError(
                     f"{self.spec.name} cannot be read at stride {stride}; its own is "

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hotstart.config import Settings
+from hotstart.augment.sound import HOP_SECONDS, WINDOW_SECONDS
+from hotstart.config import Field, Settings
 
 Kind = Literal["cnn", "vit", "video", "audio", "fixed"]
 
@@ -16,22 +17,34 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class SoundSpec(Settings):
+    """How an encoder hears."""
+
+    seconds: float = Field(default=1.0, gt=0)
+    """Of the sounds that it is meant for; it takes others as well."""
+    window_seconds: float = Field(default=WINDOW_SECONDS, ge=0.001)
+    hop_seconds: float = Field(default=HOP_SECONDS, ge=0.001)
+    """From one window to the next: a column of the spectrogram each."""
+
+
 class EncoderSpec(Settings):
     """Everything needed to build an encoder's architecture again."""
 
     name: str
     """Of Hotstart, as `resnet10_narrow`, any timm CNN or ViT, or one of torchvision's for clips;
-    `frames:NAME` reads clips by the image encoder NAME."""
+    `frames:NAME` reads clips by the image encoder NAME, `sound:NAME` hears by the CNN NAME."""
     size: int
-    """Side in pixels of the pictures or frames that it is meant for."""
+    """Side in pixels of the pictures or frames that it is meant for; of sounds, mel bands F."""
     stem: Literal["timm", "small"] = "timm"
+    sound: SoundSpec | None = None
+    """Of encoders of sound alone."""
 
 
 class Encoder(nn.Module, ABC):
     """Pictures in, features `h` out; the part that is kept after pretraining.
 
     Pictures are float (B, 3, H, W) in 0..1; normalisation happens inside. What reads clips instead
-    is a `VideoEncoder`.
+    is a `VideoEncoder`, what hears an `AudioEncoder`.
     """
 
     kind: ClassVar[Kind]

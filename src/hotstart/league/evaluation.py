@@ -135,7 +135,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
     if settings:
         pretrained = run_hash(settings, subject.fingerprints.get("pretrain", ""))
     else:
-        pretrained = subject.encoder.spec.model_dump_json()
+        pretrained = subject.encoder.spec.model_dump_json(exclude_none=True)
     return Record(
         task=subject.task,
         encoder=subject.encoder.spec.name,

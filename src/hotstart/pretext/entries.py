@@ -103,6 +103,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2019 (AET), arXiv:1901.04596",
     ),
+    "order_verification": Entry(
+        "hotstart.pretext.context.order_verification:OrderVerification",
+        "context",
+        "predictive",
+        ("clip",),
+        "Misra 2016, arXiv:1603.08561",
+    ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",
         "context",
@@ -201,6 +208,13 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
+    ),
+    "audio_visual_correspondence": Entry(
+        "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("clip", "audio", "group"),
+        "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
     ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",

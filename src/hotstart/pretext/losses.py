@@ -85,3 +85,24 @@ def queue_nce(
         negative = negative.masked_fill(excluded, float("-inf"))
     logits = torch.cat([positive, negative], dim=1) / temperature
     return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
+
+
+def across_nce(first: Tensor, second: Tensor, temperature: float, groups: Tensor) -> Tensor:
+    """InfoNCE from one modality to the other and back: Morgado 2021 (arXiv:2004.12943), eq. 3.
+
+    first, second: (B, D), row i of one belongs to row i of the other. temperature: > 0. groups:
+    int64 (B,), rows of one group are no negatives of each other (of all processes' rows, with
+    gradient). Deviation: negatives come from the batch, not from a memory.
+
+    Returns the mean over both directions and this process's rows; near ln B at random.
+    """
+    one, other = F.normalize(first, dim=1), F.normalize(second, dim=1)
+    rows = torch.arange(len(one), device=one.device)
+    own = rows + rank() * len(one)
+    same = groups[:, None] == gather(groups)[None]
+    same[rows, own] = False
+    losses = [
+        F.cross_entropy((a @ gather(b).T / temperature).masked_fill(same, float("-inf")), own)
+        for a, b in ((one, other), (other, one))
+    ]
+    return torch.stack(losses).mean()

@@ -187,6 +187,10 @@ class PretextTask(nn.Module, ABC):
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """The loss of `player` on `views`."""
 
+    def exports(self) -> Mapping[str, Encoder]:
+        """Encoders that transfer beside `encoder`, by name: each is a file `encoder-NAME`."""
+        return {}
+
     def players(self) -> dict[str, Player]:
         """Who learns, in the order of play; by default one player with all trainable weights."""
         weights = [p for p in self.parameters() if p.requires_grad]

@@ -17,6 +17,8 @@ from hotstart.training.sheet import draw_sheet
 SETTINGS, ENCODER, LOG, RESULTS = "run.toml", "encoder.safetensors", "log.jsonl", "results.jsonl"
 CHECKPOINTS, PANELS, QUARANTINE = "checkpoint", "panels", "quarantine.csv"
 
+EXPORT = "encoder-{}.safetensors"
+"""A further encoder of a task that trains several (`PretextTask.exports`)."""
 NAME_BYTES = 200
 """Of a file name without its suffix; file systems take 255."""
 

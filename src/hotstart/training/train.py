@@ -204,7 +204,7 @@ def leave_group() -> None:
 
 
 def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
-    """Score on held-out pictures, draw the panels, write the encoder last."""
+    """Score on held-out pictures, draw the panels, write `encoder.safetensors` last."""
     task, device = loop.task, loop.fabric.device
     task.eval()
     rng = Draws(settings.seed, 0, total=1, names=("score",))
@@ -215,6 +215,8 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
         rng = Draws(settings.seed, 0, total=len(shown), names=("panels",))
         for panel in task.panels(batch, rng):
             files.write_panel(folder, settings.task, panel)
+    for name, encoder in task.exports().items():
+        save_encoder(encoder, folder / files.EXPORT.format(name))
     save_encoder(task.encoder, folder / files.ENCODER)
     return score
 

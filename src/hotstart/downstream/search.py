@@ -1,0 +1,92 @@
+"""Trainings around one choice: short trials with each learning rate, then the training that counts.
+
+Whatever is trained (a classifier, a head for pixels or boxes), the rate is chosen in the same way,
+on parts of the training items that the trial did not see.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.downstream.outcome import Progress
+
+Int64s = npt.NDArray[np.int64]
+Model = TypeVar("Model")
+MadeModel = TypeVar("MadeModel", covariant=True)
+
+
+class Fit(Protocol[MadeModel]):
+    """Trains a model on some items; `tick` is called after every step."""
+
+    def __call__(
+        self, items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> MadeModel: ...
+
+
+@dataclass(frozen=True)
+class Searched(Generic[Model]):
+    """What came of it.
+
+    trials: for each rate the sum over parts of the score, higher is better; 0 where it was the only
+    one and nothing had to be tried
+    """
+
+    model: Model
+    rate: float
+    trials: dict[float, float]
+    seconds: float
+
+    def detail(self, steps: int, items: int, tried_on: int = 1) -> dict[str, Any]:
+        """What a record tells of it. tried_on: what the sum of scores is divided by."""
+        return {
+            "label_count": items,
+            "learning_rate": self.rate,
+            "trials": {f"{rate:g}": score / tried_on for rate, score in self.trials.items()},
+            "steps": steps,
+            "seconds": self.seconds,
+        }
+
+
+def train_with_best_rate(
+    fit: Fit[Model],
+    score: Callable[[Model, Int64s], float],
+    train: Int64s,
+    parts: Sequence[Int64s],
+    rates: Sequence[float],
+    *,
+    steps: int,
+    trial_steps: int,
+    name: str,
+    progress: Progress | None = None,
+) -> Searched[Model]:
+    """Try each of `rates` for `trial_steps`, then train on all of `train` with the best.
+
+    parts: rows of `train` (see `subsets.inner_folds`) that a trial leaves out and is scored on, one
+    trial for each part and rate; without any, or with one rate, nothing is tried and the first rate
+    counts. Among equals the first wins.
+    """
+    began = time.perf_counter()
+    parts = parts if len(rates) > 1 else []
+    total = steps + trial_steps * len(rates) * len(parts)
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(name, done, total)
+
+    trials = dict.fromkeys(rates, 0.0)
+    for rate in rates:
+        for part in parts:
+            model = fit(np.delete(train, part), rate, trial_steps, tick, final=False)
+            trials[rate] += score(model, train[part])
+    best = max(trials, key=lambda rate: trials[rate])
+    model = fit(train, best, steps, tick, final=True)
+    return Searched(model, best, trials, time.perf_counter() - began)

@@ -1,0 +1,119 @@
+"""`world:...` in place of DATA: rendered when it is first asked for, and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.decode import decode, measure
+from hotstart.data.entries import default_cache_folder
+from hotstart.data.source import Array, Found, Source, absolute, content_hash
+from hotstart.errors import DataError
+from hotstart.world import shards
+from hotstart.world.asked import WorldSettings, parse_world
+from hotstart.world.generate import ABOUT, DONE, SHARDS, render
+
+ROOM = "world"
+"""Of the cache."""
+
+
+def open_world(
+    data: str, progress: Callable[[str, int, int], None] | None = None, *, folder: bool = False
+) -> Found:
+    """The pictures or clips of `world:...`; with `folder`, of a folder that `render` has filled.
+
+    The label of a picture is the shape of the thing that covers most of it; of a clip, its action.
+    Raises `UsageError` as `render` does; `DataError` for a folder without whole shards.
+    """
+    if folder:
+        place = Path(data).expanduser()
+        origin = absolute(place)
+    else:
+        settings = parse_world(data)
+        origin = settings.text
+        place = default_cache_folder() / ROOM / settings.fingerprint
+        render(data, place, form="shards", progress=progress)
+    about = _about(place)
+    world = Shelves(place / SHARDS, parse_world(about["world"]))
+    fingerprint = content_hash(json.dumps(about).encode())
+    source = RenderedPictures(world, origin, f"{fingerprint:016x}")
+    classes = tuple(about["labels"])
+    return Found(f"rendered {world.settings.kind}", source, world.labels(classes), classes)
+
+
+def _about(place: Path) -> dict[str, Any]:
+    """What a finished folder says of itself."""
+    again = f"render it anew, or with the same command, if it was stopped: {place}"
+    if not (place / DONE).exists():
+        raise DataError(f"a world that is not finished; {again}")
+    if not (place / SHARDS).is_dir():
+        raise DataError(f"{place} has no {SHARDS}/; its pictures alone are {place}/images")
+    try:
+        about: dict[str, Any] = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+        parse_world(about["world"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{place / ABOUT} is damaged; {again}") from None
+    return about
+
+
+class Shelves:
+    """The files of a rendered world by item and ending, read from its shards."""
+
+    def __init__(self, folder: Path, settings: WorldSettings) -> None:
+        self.settings = settings
+        self._paths = sorted(folder.glob("*.tar"))
+        # Of each ending: shard, position and bytes of the file of each item.
+        self._where: dict[str, npt.NDArray[np.int64]] = {}
+        for number, path in enumerate(self._paths):
+            for key, ending, position, size in shards.members(path):
+                if ending not in self._where:
+                    self._where[ending] = np.zeros((settings.n, 3), np.int64)
+                self._where[ending][int(key)] = number, position, size
+        for ending, where in self._where.items():
+            if not where[:, 2].all():
+                missing = int(np.flatnonzero(where[:, 2] == 0)[0])
+                raise DataError(f"{folder} lacks {ending} of item {missing}; render it anew")
+
+    def file(self, i: int, ending: str) -> bytes:
+        """One file. Raises `DataError` where the shard is gone."""
+        number, position, size = (int(value) for value in self._where[ending][i])
+        try:
+            with self._paths[number].open("rb") as shard:
+                shard.seek(position)
+                return shard.read(size)
+        except OSError as error:
+            raise DataError(f"{self._paths[number]} cannot be read: {error.strerror}") from None
+
+    def labels(self, classes: tuple[str, ...]) -> npt.NDArray[np.int32]:
+        """Int32 (N,): position of each item's label in `classes`, -1 where it has none."""
+        codes = {name: code for code, name in enumerate(classes)}
+        told = map(partial(self.file, ending=shards.LAST), range(self.settings.n))
+        return np.array([codes.get(json.loads(each)["label"], -1) for each in told], np.int32)
+
+
+class RenderedPictures(Source):
+    """The pictures of a world of images."""
+
+    def __init__(self, world: Shelves, origin: str, fingerprint: str) -> None:
+        self.world = world
+        self.origin = origin
+        self.fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return self.world.settings.n
+
+    def path(self, i: int) -> str:
+        return f"{i:06d}"
+
+    def read(self, i: int, short_side: int) -> tuple[int, Array]:
+        data = self.world.file(i, "image.png")
+        return content_hash(data), decode(data, short_side)
+
+    def peek(self, i: int) -> tuple[int, int]:
+        return measure(self.world.file(i, "image.png"))

@@ -1,0 +1,69 @@
+"""The choice of a learning rate: on parts that a trial did not see, then all items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hotstart.downstream.search import Searched, train_with_best_rate
+
+Int64s = npt.NDArray[np.int64]
+TRAIN = np.arange(100, 110)
+PARTS = [np.array([0, 1]), np.array([2, 3])]
+
+
+class Told:
+    """A training that only notes what it was given."""
+
+    def __init__(self) -> None:
+        self.fits: list[tuple[list[int], float, int, bool]] = []
+        self.scored: list[tuple[float, list[int]]] = []
+        self.ticks: list[tuple[str, int, int]] = []
+
+    def fit(
+        self, items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> float:
+        self.fits.append((items.tolist(), rate, steps, final))
+        for _ in range(steps):
+            tick()
+        return rate
+
+    def score(self, model: float, items: Int64s) -> float:
+        self.scored.append((model, items.tolist()))
+        return {0.1: 1.0, 0.2: 3.0, 0.3: 3.0}[model]
+
+    def run(self, rates: tuple[float, ...], parts: list[Int64s]) -> Searched[float]:
+        def progress(*told: str | int) -> None:
+            self.ticks.append(told)  # type: ignore[arg-type]
+
+        return train_with_best_rate(
+            self.fit, self.score, TRAIN, parts, rates, steps=5, trial_steps=2, name="fit",
+            progress=progress,
+        )  # fmt: skip
+
+
+def test_trials_are_scored_on_what_they_did_not_see() -> None:
+    told = Told()
+    found = told.run((0.1, 0.2, 0.3), PARTS)
+    assert found.rate == found.model == 0.2
+    assert found.trials == {0.1: 2.0, 0.2: 6.0, 0.3: 6.0}
+    *trials, last = told.fits
+    assert last == (TRAIN.tolist(), 0.2, 5, True)
+    assert len(trials) == len(told.scored) == 6
+    for (items, rate, steps, final), (model, held) in zip(trials, told.scored, strict=True):
+        assert (steps, final, model) == (2, False, rate)
+        assert sorted(items + held) == TRAIN.tolist()
+    assert told.ticks[-1] == ("fit", 17, 17)
+    assert [done for _, done, _ in told.ticks] == list(range(1, 18))
+    assert found.detail(5, 10, 2)["trials"] == {"0.1": 1.0, "0.2": 3.0, "0.3": 3.0}
+
+
+@pytest.mark.parametrize(("rates", "parts"), [((0.1,), PARTS), ((0.1, 0.2), [])])
+def test_nothing_to_choose_is_not_tried(rates: tuple[float, ...], parts: list[Int64s]) -> None:
+    told = Told()
+    assert told.run(rates, parts).rate == 0.1
+    assert told.fits == [(TRAIN.tolist(), 0.1, 5, True)]
+    assert told.ticks[-1] == ("fit", 5, 5)
