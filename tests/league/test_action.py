@@ -15,6 +15,7 @@ from tests.downstream.moving import write_actions
 from tests.league.test_compare import Pretence
 
 ONE_FRAME = "_one_frame"
+pytestmark = pytest.mark.slow
 
 
 class Here(Pretence):

@@ -148,7 +148,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
     for data in (asked.data, *(data for _, data in asked.evaluations)):
         if data not in datasets:
             datasets[data] = open_dataset(
-                data, size=size, label=asked.label, group=asked.group, progress=caching
+                data, size=size, label=asked.label_of(data), group=asked.group, progress=caching
             )
             size = datasets[data].size
     for kind, data in asked.evaluations:

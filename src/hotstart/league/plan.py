@@ -192,7 +192,7 @@ def _evaluation(
         "split": asked.split,
         "seed": seed,
         "stages": asked.stages,
-        "label": asked.label,
+        "label": asked.label_of(data),
         "group": asked.group,
         "accelerator": asked.accelerator,
     }

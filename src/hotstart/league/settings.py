@@ -69,7 +69,7 @@ DOWNSTREAM: dict[str, Downstream] = {
 }
 
 
-def ranks(downstream: str, protocol: str, metric: str) -> bool:
+def ranks_by(downstream: str, protocol: str, metric: str) -> bool:
     """Whether `protocol` ranks the tasks by `metric`; what nobody knows does."""
     known = DOWNSTREAM.get(downstream)
     return known is None or metric == known.measured(protocol)[0]
@@ -111,6 +111,12 @@ class LeagueSettings(Settings):
         """Kind and data of each downstream evaluation."""
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+
+    def label_of(self, data: str) -> str | None:
+        """`label`, a column of tables, for `data`: not for a folder where there is a table too."""
+        everything = (self.data, *(where for _, where in self.evaluations))
+        of_tables = any(Path(one).is_file() for one in everything)
+        return None if of_tables and not Path(data).is_file() else self.label
 
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:
