@@ -20,7 +20,7 @@ check: .venv/ready
 	$(BIN)/mypy
 
 test: check
-	SLOW=$(SLOW) $(BIN)/python -m pytest
+	SLOW=$(SLOW) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
 format: .venv/ready
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Fixtures and the switch for slow tests."""
+"""Fixtures, the switch for slow tests, and which tests share a worker."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ import os
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One thread a worker, said before NumPy and torch start theirs: the workers fill the cores.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
 import torch
 from PIL import Image
 
 from tests.pretext.moving import moving
+
+CONFORMANCE = "tests/conformance/"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run slow tests too (or set SLOW=1)")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        # A file's tests share what its fixtures make; in conformance each test stands alone.
+        file = item.nodeid.partition("::")[0]
+        shared = item.nodeid if file.startswith(CONFORMANCE) else file
+        item.add_marker(pytest.mark.xdist_group(shared))
     if config.getoption("--slow") or os.environ.get("SLOW") == "1":
         return
     skip = pytest.mark.skip(reason="slow: run with SLOW=1")

@@ -144,27 +144,33 @@ def evaluate(
     """Measure what an encoder is worth on a downstream task; returns its records.
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
-    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos) or
-    `pretext`.
+    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos),
+    `detect` (pictures with boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows
+    count.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
     """
-    from hotstart.league.evaluation import evaluate_subject
-    from hotstart.league.subject import open_subject
-
     if on not in (*DOWNSTREAM, "pretext"):
         raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
+    if on in DOWNSTREAM:
+        protocols = DOWNSTREAM[on].known(on, protocols)
+    from hotstart.league.evaluation import evaluate_subject
+    from hotstart.league.measures import open_for
+    from hotstart.league.subject import open_subject
+
+    def read(data: str, size: int | None) -> Dataset:
+        return open_for(on, data, size=size, label=label, group=group, progress=caching)
+
     if data is not None and size is None and not (Path(subject) / "run.toml").exists():
-        size = _open(data, None, label, group, caching).size
+        size = read(data, None).size
     opened = open_subject(str(subject), encoder, size, stem, seed or 0)
     source = data or (opened.settings.data if opened.settings else None)
     if source is None:
         raise UsageError("--data is missing: a folder of labelled pictures")
-    dataset = _open(source, opened.encoder.spec.size, label, group, caching)
     return evaluate_subject(
         opened,
-        dataset,
+        read(source, opened.encoder.spec.size),
         on=on,
         protocols=protocols,
         labels=labels,

@@ -41,6 +41,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # A discriminator that knows nothing: ln 2 for each kind of picture that a player asks about.
     "gan": (3 * math.log(2), 0.2, {}),
     "bigan": (4 * math.log(2), 0.2, {}),
+    # What moves in the fixtures' films, and a little for what the untrained painter says.
+    "video_prediction": (0.1, 0.1, {}),
     "colorization": (math.log(313), 0.4, {}),
     "rotation": (math.log(4), 0.35, {}),
     "jigsaw": (math.log(100), 0.4, {}),
@@ -78,6 +80,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    # Even answers, of a share of moving pixels of about a fifth.
+    "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),
@@ -101,6 +105,7 @@ BY_HEART = {
     "masked_autoencoder": 22.0,
     # Their noise is known by nobody; what is not noise is soon found.
     "super_resolution": 0.0,
+    "video_prediction": 3.0,
 }
 # The same where less is better.
 ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35}

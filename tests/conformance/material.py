@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from hotstart.config import PretrainSettings
 from hotstart.data import open_dataset
 from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, Clips, Pictures
+from hotstart.data.sample import Batch, Clips, Flows, Pictures
 from hotstart.league.pretraining import default_encoder
 from hotstart.pretext.registry import task_class
 from hotstart.pretext.task import PretextTask, Progress, Step, batch_rows
@@ -51,7 +51,7 @@ def material_from(folder: Path) -> Material:
 
 def needs_clips(task: str) -> bool:
     """Whether it is films that `task` learns from, and not pictures."""
-    return "clip" in task_class(task).needs
+    return not {"clip", "flow"}.isdisjoint(task_class(task).needs)
 
 
 def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:
@@ -172,7 +172,7 @@ def take(batch: Batch, rows: Iterable[int]) -> Batch:
     """Some rows of a batch."""
     chosen: Any = {}
     for key, value in cast(dict[str, Any], batch).items():
-        packed = isinstance(value, Pictures | Clips)
+        packed = isinstance(value, Pictures | Clips | Flows)
         chosen[key] = value.select(list(rows)) if packed else value[list(rows)]
     return cast(Batch, chosen)
 

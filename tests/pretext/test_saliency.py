@@ -20,13 +20,8 @@ from hotstart.pretext.free_labels.barrier import (
     minimum_barrier_distance,
     otsu_threshold,
 )
-from hotstart.pretext.free_labels.saliency import (
-    Saliency,
-    SaliencySettings,
-    _moved,
-    centre_box,
-    intersection_over_union,
-)
+from hotstart.pretext.free_labels.mask_task import centre_box, intersection_over_union, moved
+from hotstart.pretext.free_labels.saliency import Saliency, SaliencySettings
 from hotstart.pretext.task import Info
 from tests.conformance.material import fit, play
 from tests.pretext.pictures import SIZE, batch_of, draws, noise
@@ -161,7 +156,7 @@ def test_masks_move_as_pictures_do() -> None:
     ]
     settings = ViewSettings(crop_scale=(0.2, 1.0), jitter=0.0, grey=0.0, blur=0.0)
     drawn = draw_view(settings, pictures, SIZE, draws(rows))
-    ours = _moved(masks[:, 0].float(), torch.full((rows,), 0.5), pictures, drawn, SIZE)
+    ours = moved(masks[:, 0].float(), pictures, drawn, SIZE) > 0.5
     theirs = apply_view(pictures, drawn, SIZE)[:, :1]
     sure = (theirs - 0.5).abs() > 0.02
     # At its edge a crop does not read beyond itself; the mask does.
@@ -182,7 +177,7 @@ def test_masks_are_those_of_the_whole_picture_in_its_true_colours() -> None:
     assert torch.equal(*masks)
     assert intersection_over_union(masks[0], truth).min() > 0.7
     oblong = batch_of([np.repeat(a.numpy(), 2, axis=1) for a in [batch["image"][0]]])
-    _, _, asked = make()._ask(oblong)
+    asked = make()._ask(oblong)[2]
     assert asked.shape == (1, 1, SIZE, SIZE)
     middle = torch.from_numpy(np.repeat(truth[0, 0].numpy(), 2, 1)[:, SIZE // 2 : -SIZE // 2])
     assert intersection_over_union(asked, middle[None, None]).item() > 0.7

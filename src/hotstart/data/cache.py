@@ -39,10 +39,12 @@ class Cached:
     """The readable pictures of a source.
 
     rows: int32 (N,) positions in the source; hashes: uint64 (N,)
+    shapes: int32 (N, 2), height and width as cached
     """
 
     rows: npt.NDArray[np.int32]
     hashes: npt.NDArray[np.uint64]
+    shapes: npt.NDArray[np.int32]
     pictures: Store
     quarantine: tuple[Quarantined, ...]
 
@@ -109,7 +111,8 @@ def _open(entry: Path, source: Source, size: int, budget: int) -> Cached | None:
     else:
         store = DecodingStore(source, rows, kept_short_side(size))
     problems = tuple(Quarantined(*problem) for problem in meta["problems"])
-    return Cached(np.asarray(rows), np.asarray(hashes), store, problems)
+    shapes = np.stack([heights, widths], axis=1)
+    return Cached(np.asarray(rows), np.asarray(hashes), shapes, store, problems)
 
 
 def _build(

@@ -78,15 +78,19 @@ def decode(data: bytes, short_side: int | None = None) -> Array:
 
 
 def measure(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels from the header alone. Raises `Unreadable`."""
+    """Width and height in pixels of the upright picture, from the header alone.
+
+    Raises `Unreadable`.
+    """
     try:
         if data[:2] == b"\xff\xd8":
             jpeg = read_jpeg(data)
-            return jpeg.width, jpeg.height
+            return _upright(jpeg.width, jpeg.height, jpeg.orientation)
         if data[:8] == PNG_SIGNATURE:
             png = read_png(data)
-            return png.width, png.height
-        return _open_with_pillow(data).size
+            return _upright(png.width, png.height, png.orientation)
+        image = _open_with_pillow(data)
+        return _upright(*image.size, _orientation(image))
     except Unreadable:
         raise
     except Exception as error:
@@ -205,11 +209,7 @@ def _checked(image: Image.Image) -> Image.Image:
 
 def _by_pillow(data: bytes) -> Array:
     image = _open_with_pillow(data)
-    orientation = 1
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        orientation = int(image.tag_v2.get(0x0112, 1))
-    elif isinstance(image, WebPImagePlugin.WebPImageFile):
-        orientation = read_orientation(image.info.get("exif", b""))
+    orientation = _orientation(image)
     try:
         image.load()
     except OSError as error:
@@ -219,6 +219,19 @@ def _by_pillow(data: bytes) -> Array:
     if isinstance(image, TiffImagePlugin.TiffImageFile) and 0x0112 not in image.getexif():
         orientation = 1
     return _turn(_to_rgb(image), orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    """What a TIFF or WebP says of how the camera was held."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(image.tag_v2.get(0x0112, 1))
+    if isinstance(image, WebPImagePlugin.WebPImageFile):
+        return read_orientation(image.info.get("exif", b""))
+    return 1
+
+
+def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
+    return (height, width) if orientation >= 5 else (width, height)
 
 
 def _to_rgb(image: Image.Image) -> Array:

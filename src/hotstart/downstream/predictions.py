@@ -18,6 +18,8 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+RECALLS = np.linspace(0, 1, 101)
+"""COCO's, at which precision is read off."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,71 @@ class MaskPredictions(Predictions):
         return mean
 
 
-KINDS: tuple[type[Predictions], ...] = (ClassPredictions, MaskPredictions)
+@dataclass(frozen=True)
+class BoxPredictions(Predictions):
+    """Boxes with a class and a score in each item, and whether each found an object.
+
+    Up to D boxes of an item, the surest first. boxes: float32 (N, D, 4) in shares of the picture;
+    scores: float32 (N, D); classes: int64 (N, D), -1 where there are fewer
+    found, ignored: bool (N, D, 10): at each overlap of 0.5, 0.55, ..., 0.95, whether it found an
+        object, or one that is to be ignored, and so counts neither as right nor as wrong
+    asked: int64 (N, K): objects of each class, ignored ones aside
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("ap", "ap50", "ap75")
+    draws: ClassVar[int] = 1_000
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    classes: Int64s
+    found: npt.NDArray[np.bool_]
+    ignored: npt.NDArray[np.bool_]
+    asked: Int64s
+
+    def values(self, metric: str, counts: Int64s) -> Floats:
+        """Mean over overlaps and classes that are asked; 0 where none is."""
+        overlaps = {"ap": slice(None), "ap50": slice(0, 1), "ap75": slice(5, 6)}[metric]
+        each = self.by_class(counts, overlaps)
+        seen = np.isfinite(each)
+        mean: Floats = np.where(seen, each, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        return mean
+
+    def by_class(self, counts: Int64s, overlaps: slice = slice(None)) -> Floats:
+        """COCO's average precision of each class, (D, K); NaN for one of which no object is asked.
+
+        The mean, over recalls of 0, 0.01, ..., 1, of the best precision at that recall or above
+        (`COCOeval.accumulate`), then over the overlaps.
+        """
+        result = np.full((len(counts), self.asked.shape[1]), np.nan)
+        for k in range(self.asked.shape[1]):
+            items, places = np.nonzero(self.classes == k)
+            order = np.argsort(-self.scores[items, places], kind="mergesort")
+            items, places = items[order], places[order]
+            counted = ~self.ignored[items, places, overlaps]
+            right = self.found[items, places, overlaps] & counted
+            for d, taken in enumerate(counts):
+                total = int(taken @ self.asked[:, k])
+                if total:
+                    result[d, k] = _average_precision(right, counted, taken[items], total)
+        return result
+
+
+def _average_precision(
+    right: npt.NDArray[np.bool_], counted: npt.NDArray[np.bool_], taken: Int64s, total: int
+) -> float:
+    """Mean over overlaps T. right, counted: (n, T), the surest first; taken: (n,), how often."""
+    hits = np.cumsum(right * taken[:, None], axis=0, dtype=np.float64)
+    all_ = np.cumsum(counted * taken[:, None], axis=0, dtype=np.float64)
+    precision = hits / (all_ + np.spacing(1))
+    best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    means = []
+    for t in range(right.shape[1]):
+        reached = np.searchsorted(hits[:, t] / total, RECALLS, side="left")
+        means.append(best[reached[reached < len(best)], t].sum() / len(RECALLS))
+    return float(np.mean(means))
+
+
+KINDS: tuple[type[Predictions], ...] = (ClassPredictions, MaskPredictions, BoxPredictions)
 
 
 def kind_of(metric: str) -> type[Predictions]:

@@ -8,6 +8,7 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
+from hotstart.encoders.conv_lstm import ConvLSTM
 from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
@@ -19,7 +20,7 @@ from hotstart.encoders.heads import (
     mlp,
 )
 from hotstart.encoders.teacher import Teacher, decay_for, ema_schedule
-from hotstart.encoders.video import FrameEncoder, VideoEncoder, clip_map_shape
+from hotstart.encoders.video import FrameEncoder, VideoEncoder, as_video, clip_map_shape
 
 __all__ = [
     "AudioEncoder",
@@ -27,6 +28,7 @@ __all__ = [
     "ConvDecoder",
     "ConvDiscriminator",
     "ConvGenerator",
+    "ConvLSTM",
     "Encoder",
     "EncoderSpec",
     "FrameEncoder",
@@ -35,6 +37,7 @@ __all__ = [
     "SoundSpec",
     "Teacher",
     "VideoEncoder",
+    "as_video",
     "build_encoder",
     "clip_map_shape",
     "decay_for",

@@ -138,6 +138,11 @@ class FrameEncoder(VideoEncoder):
         return placed
 
 
+def as_video(encoder: Encoder) -> VideoEncoder:
+    """The encoder itself if it reads clips; else read frame by frame, without a copy."""
+    return encoder if isinstance(encoder, VideoEncoder) else FrameEncoder(encoder)
+
+
 @torch.no_grad()
 def clip_map_shape(encoder: Encoder, size: int, frames: int) -> tuple[int, int, int]:
     """Channels, frames and side of the encoder's last map for clips of `frames` x `size` px."""

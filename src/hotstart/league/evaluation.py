@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,15 +13,12 @@ from lightning_fabric import Fabric
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
 from hotstart.data.draws import Draws
-from hotstart.downstream.action import ActionSettings, action
-from hotstart.downstream.answers import FROZEN
-from hotstart.downstream.classifier import FinetuneSettings
-from hotstart.downstream.classify import classify
 from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
 from hotstart.league.map import write_maps
+from hotstart.league.measures import MEASURES
 from hotstart.league.predictions import write_predictions
 from hotstart.league.pretraining import pretext_record, run_hash
 from hotstart.league.rebuild import rebuild_task
@@ -30,9 +27,6 @@ from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
 from hotstart.training import folder as files
 from hotstart.training.train import HeldoutBatches
-
-MEASURES: dict[str, Callable[..., Iterable[Outcome]]] = {"classify": classify, "action": action}
-"""How each downstream task is measured, by the name that `--on` gives it."""
 
 
 def evaluate_subject(
@@ -68,7 +62,7 @@ def evaluate_subject(
             contender.encoder.to(device)
             if contender.task == "random":
                 recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
-            outcomes = MEASURES[on](
+            outcomes = MEASURES[on].run(
                 contender.encoder,
                 dataset,
                 protocols=asked,
@@ -84,7 +78,7 @@ def evaluate_subject(
                 if subject.run is not None:
                     write_predictions(subject.run, record, outcome.predictions)
                 keep(record)
-        if subject.run is not None:
+        if subject.run is not None and MEASURES[on].maps:
             # Never the test split's pictures: a map is looked at again and again.
             shown = dataset.indices("val")
             write_maps(
@@ -123,10 +117,9 @@ def evaluation_hash(
     pretrained: `pretraining.run_hash` of its run; pictures: fingerprint of the labelled data.
     """
     values = {"encoder": pretrained, "encoder_seed": encoder_seed, "data": pictures}
-    if on == "action":
-        values["action"] = ActionSettings().model_dump_json()
-    elif protocol not in FROZEN:
-        values["training"] = FinetuneSettings().model_dump_json()
+    training = MEASURES[on].training.get(protocol)
+    if training is not None:
+        values["training"] = training.model_dump_json()
     return settings_hash(values)
 
 

@@ -16,6 +16,7 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
+from hotstart.league.measures import MEASURES
 from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
@@ -180,7 +181,7 @@ def _evaluation(
         for share in asked.labels
         for protocol in protocols
         for stage in ("last", *range(1, stages + 1))
-        if stage == "last" or (asked.stages and protocol == "linear")
+        if stage == "last" or (asked.stages and protocol == "linear" and MEASURES[kind].stages)
         for metric in DOWNSTREAM[kind].measured(protocol, stage)
     ]
     arguments = {

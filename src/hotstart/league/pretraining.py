@@ -112,10 +112,11 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
 
 
 def default_encoder(task: str) -> str:
-    """The only one that it can fill; or a small CNN, or a small ViT, or a small CNN of clips."""
-    accepted = task_class(task).accepts
-    default = next((name for kind, name in DEFAULTS.items() if kind in accepted), DEFAULT_ENCODER)
-    return find(task).encoder or default
+    """The only one that it can fill; of clips a small 3-D CNN; or a small CNN, or a small ViT."""
+    cls = task_class(task)
+    kinds = sorted(DEFAULTS, key=lambda kind: kind == "video", reverse="clip" in cls.needs)
+    fitting = (DEFAULTS[kind] for kind in kinds if kind in cls.accepts)
+    return find(task).encoder or next(fitting, DEFAULT_ENCODER)
 
 
 def check_names(values: dict[str, Any]) -> None:

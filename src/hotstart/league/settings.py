@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 
@@ -43,6 +43,20 @@ class Downstream:
         found = self.own_metrics.get(protocol, self.metrics)
         return found if stage == "last" else found[:1]
 
+    def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
+        """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
+
+        Raises UsageError where none is left.
+        """
+        every = self.frozen + self.trained + (("scratch",) if self.trained else ())
+        others = set(get_args(Protocol)) - set(every)
+        found = tuple(protocol for protocol in asked if protocol not in others)
+        if not found:
+            raise UsageError(
+                f"--on {on} is measured by {', '.join(every)}; asked was {', '.join(asked)}"
+            )
+        return found
+
     def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
         """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
 
@@ -65,6 +79,9 @@ DOWNSTREAM: dict[str, Downstream] = {
         trained=("finetune",),
         metrics=("top1", "top1_one_frame"),
         own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
+    ),
+    "detect": Downstream(
+        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap",)
     ),
 }
 

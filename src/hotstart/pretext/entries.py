@@ -75,6 +75,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2016, arXiv:1603.08511",
     ),
+    "video_prediction": Entry(
+        "hotstart.pretext.generation.video_prediction:VideoPrediction",
+        "generation",
+        "generative",
+        ("clip",),
+        "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
@@ -208,6 +215,13 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
+    ),
+    "moving_objects": Entry(
+        "hotstart.pretext.free_labels.moving_objects:MovingObjects",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Pathak 2017, arXiv:1612.06370",
     ),
     "audio_visual_correspondence": Entry(
         "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",

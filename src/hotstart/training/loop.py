@@ -14,12 +14,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from hotstart.augment import centre_view
+from hotstart.augment import centre_clip, centre_view
 from hotstart.data import Dataset, Subset
 from hotstart.data.draws import Draws
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.loader import Loader
-from hotstart.data.sample import Batch, to_device
+from hotstart.data.sample import Batch, Spec, to_device
 from hotstart.pretext.spread import PROJECTION_RANK, PROJECTION_STD
 from hotstart.pretext.task import Epoch, PretextTask, Progress, Step
 from hotstart.training import checkpoint
@@ -238,15 +238,21 @@ class Loop:
 
     @torch.no_grad()
     def _encode(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        encoder, size = self.task.encoder, self.task.info.size
-        encoder.eval()
+        encoder = self.task.encoder.eval()
         parts = []
         for start in range(0, len(indices), FEATURE_BATCH):
-            pictures = self.material.dataset.pictures.get(indices[start : start + FEATURE_BATCH])
-            views = centre_view(pictures.to(self.fabric.device), size)
+            views = self._plain(indices[start : start + FEATURE_BATCH])
             parts.append(encoder(views).float().cpu())
         self.module.train()
         return torch.cat(parts)
+
+    def _plain(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Evaluation views; for an encoder of clips, those in the middle of the videos."""
+        dataset, size = self.material.dataset, self.task.info.size
+        if self.task.encoder.kind == "video":
+            clips = dataset.batch(indices, {"clip": Spec()})["clip"]
+            return centre_clip(clips.to(self.fabric.device), size)
+        return centre_view(dataset.pictures.get(indices).to(self.fabric.device), size)
 
     def save(self) -> None:
         """Write a checkpoint (rank 0 alone)."""

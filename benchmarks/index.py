@@ -1,0 +1,144 @@
+"""From a folder to a list of its pictures: time and memory, beside the floor and the peers.
+
+    python benchmarks/index.py [DATA] [--files 200000] [--rounds 3] [--json]
+
+- floor: `os.scandir` and `stat` of every file, which whoever wants to know sizes must do
+- hotstart: discover, index and fingerprint; each file's name, size and time of change
+- hotstart, second start: `open_dataset` on a small set's warm cache of pictures, index included
+- torchvision ImageFolder, lightly LightlyDataset: paths alone, no file is looked at
+
+Contenders take turns in one process; medians. Memory is told for one file: what resident memory a
+process of its own gained, at a tenth of the files and at all of them. Files are generated (empty
+ones: nobody opens them), in ten class folders, unless DATA is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from common import Row, apart, machine, medians, parser_of, take_turns, write_jpegs
+from hotstart.data import open_dataset
+from hotstart.data.discover import discover
+
+CLASSES = 10
+SECOND_START_PICTURES = 5_000
+
+GAINED = """
+import os, sys
+import psutil
+folder, small = sys.argv[1:]
+{prepare}
+{warm}
+before = psutil.Process().memory_info().rss
+kept = {work}
+print(psutil.Process().memory_info().rss - before)
+"""
+KEEPERS = {
+    "hotstart": ("from hotstart.data.discover import discover", "discover({0})"),
+    "ImageFolder": ("from torchvision.datasets import ImageFolder", "ImageFolder({0})"),
+    "LightlyDataset": ("from lightly.data import LightlyDataset", "LightlyDataset({0})"),
+}
+
+
+def empty_files(folder: Path, count: int) -> Path:
+    """`count` empty files with a picture's ending in ten folders."""
+    for number in range(CLASSES):
+        (folder / f"class{number}").mkdir(parents=True)
+    for i in range(count):
+        os.close(os.open(folder / f"class{i % CLASSES}" / f"{i:07d}.jpg", os.O_CREAT))
+    return folder
+
+
+def scan(folder: str) -> int:
+    """The floor: the status of every file."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                total += scan(entry.path)
+            else:
+                total += entry.stat().st_size
+    return total
+
+
+def seconds_of(folder: Path, small: Path, cache: Path, rounds: int) -> dict[str, float]:
+    from lightly.data import LightlyDataset
+    from torchvision.datasets import ImageFolder
+
+    open_dataset(small, size=32, cache_dir=cache)
+    return medians(
+        take_turns(
+            {
+                "floor: scandir and stat": lambda: scan(str(folder)),
+                "hotstart": lambda: discover(folder).source.fingerprint,
+                "hotstart, second start": lambda: open_dataset(small, size=32, cache_dir=cache),
+                "ImageFolder": lambda: ImageFolder(str(folder)),
+                "LightlyDataset": lambda: LightlyDataset(str(folder)),
+            },
+            rounds,
+        )
+    )
+
+
+def bytes_a_file(folder: Path, small: Path, count: int) -> dict[str, float]:
+    """Resident bytes gained for each file by whoever keeps the list.
+
+    Each lists `small` first, so that what it imports on the way does not count.
+    """
+    gained = {}
+    for name, (prepare, call) in KEEPERS.items():
+        work, warm = call.format("folder"), call.format("small")
+        code = GAINED.format(prepare=prepare, warm=warm, work=work)
+        gained[name] = int(apart(code, str(folder), str(small))) / count
+    return gained
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("data", nargs="?", type=Path, help="class folders (default: generated)")
+    parser.add_argument("--files", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        small = write_jpegs(place / "small", min(SECOND_START_PICTURES, arguments.files), 32, 32)
+        tenth = arguments.files // 10
+        folders = {tenth: empty_files(place / "tenth", tenth)}
+        if arguments.data is None:
+            folders[arguments.files] = empty_files(place / "all", arguments.files)
+        else:
+            folders[len(discover(arguments.data).source)] = arguments.data
+        for count, folder in folders.items():
+            spent = seconds_of(folder, small, place / "cache", arguments.rounds)
+            floor = spent["floor: scandir and stat"]
+            memory = bytes_a_file(folder, small, count)
+            for name, seconds in spent.items():
+                rows.append(
+                    {
+                        "benchmark": "index",
+                        "files": count,
+                        "contender": name,
+                        "seconds": round(seconds, 4),
+                        "over_floor": round(seconds / floor, 2),
+                        "bytes_a_file": round(memory[name], 1) if name in memory else None,
+                    }
+                )
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+        return
+    print(machine("torch", "torchvision", "lightly"))
+    print(f"{'files':>9} {'contender':26} {'seconds':>9} {'over floor':>11} {'bytes a file':>13}")
+    for row in rows:
+        memory_told = "" if row["bytes_a_file"] is None else f"{row['bytes_a_file']:13.1f}"
+        print(
+            f"{row['files']:9,} {row['contender']:26} {row['seconds']:9.3f} "
+            f"{row['over_floor']:10.2f}x {memory_told}"
+        )
+
+
+if __name__ == "__main__":
+    main()

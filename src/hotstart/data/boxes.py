@@ -1,0 +1,293 @@
+"""Pictures with boxes around their objects: COCO's JSON, Pascal VOC's XML, YOLO's text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hotstart.data.cache import Cached, Progress, open_cache
+from hotstart.data.coco_boxes import read_coco_boxes
+from hotstart.data.dataset import Dataset
+from hotstart.data.decode import MAX_ASPECT
+from hotstart.data.entries import default_cache_folder
+from hotstart.data.index import index_of_paths
+from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, below
+from hotstart.data.quarantine import Quarantined
+from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
+from hotstart.data.splits import SPLITS
+from hotstart.data.voc import read_voc
+from hotstart.data.yolo import read_yolo
+from hotstart.errors import DataError, UsageError
+
+ALLOWED = (
+    "boxes are read from COCO's JSON (train.json or annotations/instances_train2017.json, with its "
+    "pictures beside it or in images/), Pascal VOC's XML (Annotations/*.xml) or YOLO's text "
+    "(images/ with labels/, and data.yaml)"
+)
+SHAPE_TOLERANCE = 0.03
+"""Pictures were reduced to whole pixels, some annotations are of a size rounded before."""
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The objects of N pictures; those of picture i are rows starts[i] : starts[i + 1].
+
+    starts: int64 (N + 1,)
+    corners: float32 (M, 4): x0, y0, x1, y1 in shares of the picture's width and height, in 0..1
+    classes: int64 (M,), positions in the data's `classes`
+    ignored: bool (M,): neither learnt from nor asked for (crowds, difficult objects)
+    """
+
+    starts: npt.NDArray[np.int64]
+    corners: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+    ignored: npt.NDArray[np.bool_]
+
+    @classmethod
+    def gather(cls, pictures: Sequence[Sequence[Noted]]) -> Boxes:
+        """Those of each picture, one behind the other."""
+        every = [one for objects in pictures for one in objects]
+        return cls(
+            np.concatenate([[0], np.cumsum([len(objects) for objects in pictures])]).astype(
+                np.int64
+            ),
+            np.array([one.box for one in every], np.float32).reshape(-1, 4),
+            np.array([one.category for one in every], np.int64),
+            np.array([one.ignored for one in every], bool),
+        )
+
+    def rows(self, picture: int) -> slice:
+        """Where the objects of one picture are."""
+        return slice(int(self.starts[picture]), int(self.starts[picture + 1]))
+
+    def of(self, pictures: npt.NDArray[np.int64]) -> Boxes:
+        """Those of the given pictures, in that order."""
+        rows = np.concatenate(
+            [np.empty(0, np.int64), *(np.arange(*self.starts[i : i + 2]) for i in pictures)]
+        ).astype(np.int64)
+        counts = np.diff(self.starts)[pictures]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Boxes(starts, self.corners[rows], self.classes[rows], self.ignored[rows])
+
+
+class BoxSet(Dataset):
+    """Pictures with boxes. `labels` is the rarest class of each picture: it spreads classes."""
+
+    boxes: Boxes
+
+    def __init__(self, *arguments: Any, boxes: Boxes, **named: Any) -> None:
+        self.boxes = boxes
+        super().__init__(*arguments, **named)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset({"image", "index", "group", "boxes"})
+
+    def describe(self) -> dict[str, Any]:
+        """What was found, for people."""
+        return {**super().describe(), "boxes": len(self.boxes.classes)}
+
+    def class_counts(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Int64 (K,): objects of each class in the given pictures, ignored ones aside."""
+        own = self.boxes.of(items)
+        return np.bincount(own.classes[~own.ignored], minlength=len(self.classes))
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(super()._fingerprint().encode(), digest_size=16)
+        for part in (self.boxes.starts, self.boxes.corners, self.boxes.ignored):
+            digest.update(np.ascontiguousarray(part).data)
+        digest.update(self.boxes.classes.data)
+        return digest.hexdigest()
+
+
+def open_boxes(
+    data: str | Path,
+    *,
+    size: int,
+    group: str | None = None,
+    cache_dir: Path | None = None,
+    cache_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> BoxSet:
+    """Find the annotations of DATA, decode its pictures into the cache, and open both.
+
+    data: a folder, or one COCO file or `data.yaml` in it
+    size: side in pixels at which pictures will be seen
+    group: a regular expression on each picture's path, as `discover` has it
+    cache_dir, cache_bytes, progress: as `open_dataset` has them
+
+    What is wrong with one annotation is a line of `quarantine`, and the rest goes on: a picture
+    that is missing, unreadable, listed twice or of another shape than its annotation says; what the
+    readers find. Raises DataError where nothing usable is left.
+    """
+    name = str(data)
+    notes, root = _read(Path(data).expanduser(), name)
+    pictures, problems = _once(notes.pictures)
+    index, there = index_of_paths(root, [one.path.encode() for one in pictures])
+    pictures = [pictures[row] for row in there.tolist()]
+    if not any(one.objects for one in pictures):
+        raise DataError(_nothing(name, len(pictures), (*notes.problems, *problems)))
+    source = FileSource(index, f"{absolute(root)}|boxes")
+    folder = default_cache_folder() if cache_dir is None else cache_dir
+    cached = open_cache(source, size, folder, cache_bytes, progress)
+    kept, objects, wrong = _fitting(source, cached, pictures)
+    quarantine = (*notes.problems, *problems, *cached.quarantine, *wrong)
+    if not any(objects):
+        raise DataError(_nothing(name, len(kept), quarantine))
+    split = _splits(pictures)
+    found = Found(
+        notes.kind,
+        source,
+        _rarest(pictures, objects, cached.rows[kept], len(notes.classes)),
+        notes.classes,
+        split,
+        None if group is None else groups_of_paths(index, group),
+        problems=quarantine,
+        notes=tuple(_told(notes, quarantine)),
+    )
+    return BoxSet(
+        name,
+        size,
+        found,
+        cached.rows[kept],
+        cached.hashes[kept],
+        cached.pictures if len(kept) == len(cached.rows) else _Chosen(cached, kept),
+        quarantine,
+        boxes=Boxes.gather(objects),
+    )
+
+
+def _nothing(name: str, pictures: int, quarantine: Sequence[Quarantined]) -> str:
+    first = f"; {': '.join(quarantine[0])}" if quarantine else ""
+    return f"{name}: {pictures} pictures with annotations are there, and no usable box{first}"
+
+
+class _Chosen:
+    """Some pictures of a store, by positions of their own."""
+
+    def __init__(self, cached: Cached, kept: npt.NDArray[np.int64]) -> None:
+        self._store, self._kept = cached.pictures, kept
+
+    def get(self, indices: npt.NDArray[np.int64]) -> Any:
+        return self._store.get(self._kept[indices])
+
+
+def _read(path: Path, name: str) -> tuple[Notes, Path]:
+    """What the annotations say, and the folder from which their pictures count."""
+    if path.is_file():
+        root, files = path.parent, {path.suffix.lower(): [path]}
+        if not files.keys() & {".json", ".yaml", ".yml"}:
+            raise DataError(f"{name} is a single file, and neither JSON nor YAML; {ALLOWED}")
+    elif path.is_dir():
+        root = path
+        files = {suffix: below(root, [suffix]) for suffix in (".json", ".xml", ".yaml", ".yml")}
+    else:
+        raise DataError(f"there is no folder {name!r}; {ALLOWED}")
+    pictures = PictureFiles(root)
+    if not len(pictures):
+        raise DataError(f"{name} holds no pictures; {ALLOWED}")
+    settings = [*files.get(".yaml", []), *files.get(".yml", [])]
+    notes = None
+    if files.get(".json"):
+        notes = read_coco_boxes(pictures, files[".json"])
+    if notes is None and files.get(".xml"):
+        notes = read_voc(pictures, files[".xml"])
+    if notes is None:
+        notes = read_yolo(pictures, settings)
+    if notes is None:
+        raise DataError(f"{name}: no annotations beside its {len(pictures)} pictures; {ALLOWED}")
+    return notes, root
+
+
+def _once(pictures: Sequence[NotedPicture]) -> tuple[list[NotedPicture], list[Quarantined]]:
+    """Each picture once in each split; what came again is a problem."""
+    seen: dict[tuple[str, str | None], NotedPicture] = {}
+    problems = []
+    for one in pictures:
+        if seen.setdefault((one.path, one.split), one) is not one:
+            problems.append(Quarantined(one.path, "is annotated twice; the first counts"))
+    return list(seen.values()), problems
+
+
+def _fitting(
+    source: FileSource, cached: Cached, pictures: Sequence[NotedPicture]
+) -> tuple[npt.NDArray[np.int64], list[tuple[Noted, ...]], list[Quarantined]]:
+    """Cached pictures whose shape is that of their annotation, their objects, and the others."""
+    kept, objects, problems = [], [], []
+    for i, row in enumerate(cached.rows.tolist()):
+        high, wide = cached.shapes[i].tolist()
+        one = pictures[row]
+        own = one.objects
+        if max(high, wide) >= MAX_ASPECT * min(high, wide) - MAX_ASPECT:
+            wide, high = source.peek(row)
+            own = _through_the_cut(own, wide, high)
+        if one.size is not None:
+            told = one.size[0] / one.size[1]
+            if abs(told / (wide / high) - 1) > SHAPE_TOLERANCE + 1 / min(wide, high):
+                wide, high = source.peek(row)
+                reason = f"annotated as {one.size[0]} x {one.size[1]} px, it has {wide} x {high}"
+                problems.append(Quarantined(one.path, reason))
+                continue
+        kept.append(i)
+        objects.append(own)
+    return np.array(kept, np.int64), objects, problems
+
+
+def _through_the_cut(objects: Sequence[Noted], wide: int, high: int) -> tuple[Noted, ...]:
+    """Objects of a picture that was cut to its middle (see `decode.shrink`), in shares of that."""
+    longest = MAX_ASPECT * min(wide, high)
+    found = []
+    for one in objects:
+        box = list(one.box)
+        for axis, side in enumerate((wide, high)):
+            if side > longest:
+                before = (side - longest) // 2
+                for k in (axis, axis + 2):
+                    box[k] = min(max((box[k] * side - before) / longest, 0.0), 1.0)
+        if box[0] < box[2] and box[1] < box[3]:
+            found.append(one._replace(box=(box[0], box[1], box[2], box[3])))
+    return tuple(found)
+
+
+def _splits(pictures: Sequence[NotedPicture]) -> npt.NDArray[np.uint8] | None:
+    if not {one.split for one in pictures} - {None, "train"}:
+        return None
+    return np.array([SPLITS.index(one.split or "train") for one in pictures], np.uint8)
+
+
+def _rarest(
+    pictures: Sequence[NotedPicture],
+    objects: Sequence[Sequence[Noted]],
+    rows: npt.NDArray[np.int32],
+    classes: int,
+) -> npt.NDArray[np.int32]:
+    """Int32 (all pictures,): the class that fewest pictures have, of those in each; else 0."""
+    counts = Counter(c for own in objects for c in {one.category for one in own})
+    labels = np.zeros(len(pictures), np.int32)
+    for row, own in zip(rows.tolist(), objects, strict=True):
+        labels[row] = min((one.category for one in own), key=lambda c: (counts[c], c), default=0)
+    return labels
+
+
+def _told(notes: Notes, quarantine: Sequence[Quarantined]) -> list[str]:
+    told = list(notes.remarks)
+    if notes.clipped:
+        told.append(f"{notes.clipped} boxes reached beyond their picture and were cut at its edge")
+    if quarantine:
+        first = ": ".join(quarantine[0])
+        told.append(f"{len(quarantine)} annotations or pictures were left out; the first: {first}")
+    return told
+
+
+def check_boxes(dataset: Dataset) -> BoxSet:
+    """The data set, where it has boxes. Raises UsageError where it has none."""
+    if not isinstance(dataset, BoxSet):
+        raise UsageError(f"{dataset.name} was opened without boxes; open it by `open_boxes`")
+    return dataset

@@ -1,0 +1,133 @@
+"""Detection on squares whose truth is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hotstart import api
+from hotstart.data.boxes import BoxSet, open_boxes
+from hotstart.data.draws import Draws
+from hotstart.downstream.detect import detect
+from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
+from hotstart.downstream.detector_training import DetectSettings, training_view
+from hotstart.encoders import Encoder, build_encoder, resolve_spec
+from hotstart.errors import DataError, UsageError
+from tests.boxed import write_coco
+
+SMALL = DetectorSettings(size_px=96)
+QUICK = DetectSettings(steps=3, batch_size=4, detector=SMALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("boxes") / "squares"
+    write_coco(root, {"train": 40, "val": 16, "test": 4})
+    return root
+
+
+@pytest.fixture
+def squares(folder: Path) -> BoxSet:
+    return open_boxes(folder, size=96)
+
+
+def test_frozen_detection_hands_back_what_it_measured(squares: BoxSet, encoder: Encoder) -> None:
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    (outcome,) = detect(encoder, squares, settings=QUICK)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert encoder.training
+    assert all(weight.requires_grad for weight in encoder.parameters())
+    assert (outcome.protocol, outcome.stage, outcome.metric) == ("linear", "last", "ap")
+    assert outcome.value == outcome.predictions.value("ap")
+    assert outcome.chance == 0
+    assert {"ap50", "ap75", "per_class", "steps", "seconds"} <= outcome.detail.keys()
+    assert outcome.predictions.hashes.tolist() == sorted(squares.hashes[squares.indices("val")])
+    json.dumps(outcome.detail)
+
+
+def test_the_same_seed_gives_the_same_answer(squares: BoxSet, encoder: Encoder) -> None:
+    one, other = (next(iter(detect(encoder, squares, settings=QUICK, seed=3))) for _ in range(2))
+    assert one.value == other.value
+    assert np.array_equal(one.predictions.arrays()["scores"], other.predictions.arrays()["scores"])
+
+
+@pytest.mark.slow
+def test_squares_are_found_and_told_apart(squares: BoxSet, encoder: Encoder) -> None:
+    """Learns on what is easy; with classes shuffled, boxes are found and classes are not."""
+    settings = DetectSettings(steps=120, batch_size=8, detector=SMALL)
+    (outcome,) = detect(encoder, squares, settings=settings)
+    assert outcome.detail["ap50"] > 0.8
+    shuffled = open_boxes(squares.name, size=96)
+    train = np.concatenate(
+        [np.arange(*shuffled.boxes.starts[i : i + 2]) for i in shuffled.indices("train")]
+    )
+    shuffled.boxes.classes[train] = np.random.default_rng(0).permutation(
+        shuffled.boxes.classes[train]
+    )
+    (worse,) = detect(encoder, shuffled, settings=settings)
+    assert worse.detail["ap50"] < 0.75 * outcome.detail["ap50"]
+
+
+def test_boxes_follow_their_picture(squares: BoxSet) -> None:
+    """In every random view, what is in a box has the colour of its class."""
+    items = squares.indices("train")[:24]
+    pictures = squares.batch(items, ["image"])["image"]
+    views = DetectSettings().views.model_copy(update={"jitter": 0.0})
+    images, targets = training_view(
+        pictures, squares.boxes.of(items), views, 96, Draws(0, 0, total=24)
+    )
+    seen = 0
+    for image, target in zip(images, targets, strict=True):
+        for box, label in zip(target["boxes"], target["labels"], strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            inner = image[:, round(y0) + 2 : round(y1) - 2, round(x0) + 2 : round(x1) - 2]
+            if inner.numel():
+                red, _, blue = inner.mean((1, 2)).tolist()
+                assert (red > blue) == (squares.classes[int(label)] == "red")
+                assert abs(red - blue) > 0.5
+                seen += 1
+                # Beyond its edges the square is over: the box is no larger than it has to be.
+                if x0 > 4:
+                    outside = image[:, round(y0) + 2 : round(y1) - 2, round(x0) - 4 : round(x0) - 2]
+                    red, _, blue = outside.mean((1, 2)).tolist()
+                    assert abs(red - blue) < 0.3 or len(target["boxes"]) > 1
+    assert seen > 20
+
+
+@pytest.mark.parametrize("name", ["vit_narrow_depth4", "timm/resnet18", "convnext_atto"])
+def test_any_encoder_gives_a_pyramid(name: str) -> None:
+    encoder = build_encoder(resolve_spec(name.removeprefix("timm/"), 64), seed=0)
+    side = picture_side(encoder, SMALL)
+    model = build_detector(encoder, 3, SMALL, frozen=True).train()
+    maps = model.backbone(torch.rand(2, 3, side, side))
+    assert [tuple(one.shape) for one in maps.values()] == [
+        (2, 64, side // stride, side // stride) for stride in (8, 16, 32)
+    ]
+    assert not model.backbone.encoder.training, "a frozen encoder stays as it evaluates"
+    targets = [{"boxes": torch.tensor([[8.0, 8, 40, 40]]), "labels": torch.tensor([1])}] * 2
+    sum(model(torch.rand(2, 3, side, side), targets).values()).backward()
+    assert all(weight.grad is None for weight in encoder.parameters())
+
+
+def test_what_is_refused(squares: BoxSet, encoder: Encoder) -> None:
+    with pytest.raises(UsageError, match="linear, finetune, scratch"):
+        detect(encoder, squares, protocols=["knn"])
+    with pytest.raises(UsageError, match="maps of a CNN or ViT"):
+        detect(build_encoder(resolve_spec("pixel_components", 32), 0), squares)
+    squares.split[:] = 0
+    with pytest.raises(DataError, match="val split has no box"):
+        detect(encoder, squares)
+
+
+def test_evaluate_on_detect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotstart.downstream.detect.DetectSettings", lambda: QUICK)
+    (record,) = api.evaluate(
+        "random", on="detect", data=str(folder), size=32, encoder="resnet10_narrow", labels=[1.0]
+    )
+    assert (record.downstream, record.protocol, record.metric) == ("detect", "linear", "ap")
+    with pytest.raises(UsageError, match=r"--on detect is measured by linear, finetune, scratch"):
+        api.evaluate("random", on="detect", data=str(folder), size=32, protocols=["knn"])
