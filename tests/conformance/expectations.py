@@ -84,6 +84,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
+    # Two moments of each video.
+    "audio_visual_synchronization": (math.log(2 * ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),
@@ -119,6 +121,10 @@ BEARABLE: dict[str, dict[str, Any]] = {
     "swav": {"prototypes": 2 * ROWS, "epsilon": 0.03, "local_crops": 0},
     # A small spectrogram: what is asked is whether it can be known, not how long that takes.
     "audio_visual_correspondence": {"mels": 16, "hop_seconds": 0.04},
+    "audio_visual_synchronization": {
+        **{"mels": 16, "hop_seconds": 0.04, "frames": 3, "view": SAME},
+        **{"region": (0.5, 0.5, 0.5), "jitter": 0.0},
+    },
     # In 50 steps a ViT does not see through crops of noise.
     "dino": {"view": SAME, "local_crops": 0},
 }

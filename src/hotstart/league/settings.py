@@ -81,7 +81,7 @@ DOWNSTREAM: dict[str, Downstream] = {
         own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
     ),
     "detect": Downstream(
-        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap",)
+        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap", "ap50", "ap75")
     ),
 }
 
@@ -119,6 +119,8 @@ class LeagueSettings(Settings):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None
+    allow_leak: bool = False
+    """Whether a picture may be in two splits of boxes or masks."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
     """Values by task and setting: each is a contender that differs from its task in that alone."""
@@ -129,8 +131,13 @@ class LeagueSettings(Settings):
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
 
-    def label_of(self, data: str) -> str | None:
-        """`label`, a column of tables, for `data`: not for a folder where there is a table too."""
+    def label_of(self, data: str, kind: str | None = None) -> str | None:
+        """`label`, a column of tables, as `data` is opened: for pretraining, or for `kind`.
+
+        Not for a folder where there is a table too, nor where no label of a table is read.
+        """
+        if kind is not None and "label" not in DOWNSTREAM[kind].needs:
+            return None
         everything = (self.data, *(where for _, where in self.evaluations))
         of_tables = any(Path(one).is_file() for one in everything)
         return None if of_tables and not Path(data).is_file() else self.label

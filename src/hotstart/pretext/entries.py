@@ -230,6 +230,13 @@ TASKS: dict[str, Entry] = {
         ("clip", "audio", "group"),
         "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
     ),
+    "audio_visual_synchronization": Entry(
+        "hotstart.pretext.cross_modal.audio_visual_synchronization:AudioVisualSynchronization",
+        "cross_modal",
+        "contrastive",
+        ("clip", "audio", "group"),
+        "Korbar 2018, arXiv:1807.00230",
+    ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",
         "control",
