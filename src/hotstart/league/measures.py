@@ -9,12 +9,14 @@ from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
 from hotstart.data.boxes import open_boxes
 from hotstart.data.cache import Progress as Caching
+from hotstart.data.masked import open_masked
 from hotstart.downstream.action import ActionSettings, action
 from hotstart.downstream.classifier import FinetuneSettings
 from hotstart.downstream.classify import classify
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector_training import DetectSettings
 from hotstart.downstream.outcome import Outcome
+from hotstart.downstream.segment import segment
 from hotstart.errors import UsageError
 
 
@@ -63,6 +65,21 @@ def _open_boxes(
     return open_boxes(data, size=side, group=group, allow_leak=allow_leak, progress=progress)
 
 
+def _open_masks(
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
+) -> Dataset:
+    """Pictures to be segmented are read whole, whatever side the encoder was trained at."""
+    if label is not None:
+        raise UsageError(f"--label {label}: label maps hold the classes; only tables have columns")
+    return open_masked(data, group=group, allow_leak=allow_leak, progress=progress)
+
+
 def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]:
     return dict.fromkeys(protocols, settings)
 
@@ -82,6 +99,7 @@ MEASURES: dict[str, Measure] = {
         stages=True,
         maps=True,
     ),
+    "segment": Measure(segment, _open_masks, stages=True),
     "detect": Measure(
         detect, _open_boxes, _alike(DetectSettings(), "linear", "finetune", "scratch")
     ),

@@ -80,6 +80,7 @@ DOWNSTREAM: dict[str, Downstream] = {
         metrics=("top1", "top1_one_frame"),
         own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
     ),
+    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=(), metrics=("miou",)),
     "detect": Downstream(
         needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap", "ap50", "ap75")
     ),
