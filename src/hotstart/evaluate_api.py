@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
+from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.records import Record
-from hotstart.league.settings import DOWNSTREAM
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset
@@ -44,9 +44,9 @@ def evaluate(
     """Measure what an encoder is worth on a downstream task; returns its records.
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
-    data: labelled pictures; a run's own data by default. on: `classify`, `segment` (pictures with
-    label maps, see `data.masked`), `detect` (pictures with
-    boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows count.
+    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos),
+    `segment` (pictures with label maps, see `data.masked`), `detect` (pictures with boxes, see
+    `data.boxes`) or `pretext`. protocols: those that `on` knows count.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.

@@ -145,7 +145,11 @@ def _run(
 def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
     """Every data set by its `data_key`; those that are evaluated on have what that needs."""
     first = open_dataset(
-        asked.data, size=asked.size, label=asked.label, group=asked.group, progress=caching
+        asked.data,
+        size=asked.size,
+        label=asked.label_of(asked.data),
+        group=asked.group,
+        progress=caching,
     )
     datasets = {asked.data: first}
     for kind, data in asked.evaluations:
@@ -156,7 +160,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
                 data,
                 size=first.size,
                 progress=caching,
-                **asked.reading_for(kind),
+                **asked.reading_for(data, kind),
             )
         missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys
         if missing:

@@ -11,6 +11,7 @@ from hotstart.data import Dataset, open_dataset
 from hotstart.data.boxes import open_boxes
 from hotstart.data.cache import Progress as Caching
 from hotstart.data.masked import open_masked
+from hotstart.downstream.action import ActionSettings, action
 from hotstart.downstream.classifier import FinetuneSettings
 from hotstart.downstream.classify import classify
 from hotstart.downstream.detect import detect
@@ -30,7 +31,7 @@ class Measure:
     open: Callable[..., Dataset]
     """Called as `open_for` is, without `on`; `size` is the encoder's."""
     training: Mapping[Protocol, Settings] = field(default_factory=dict)
-    """Settings of the protocols that train by gradient descent: other settings, other records."""
+    """Settings of the protocols that have some: other settings, other records."""
     stages: bool = False
     """Whether `linear` is measured at every stage of the encoder too."""
     maps: bool = False
@@ -46,7 +47,7 @@ def _open_labelled(
     allow_leak: bool,
     progress: Caching | None,
 ) -> Dataset:
-    """Pictures with a class each; what is in two splits there is the data's own matter."""
+    """Pictures or videos with a class each; what is in two splits is the data's own matter."""
     return open_dataset(data, size=size, label=label, group=group, progress=progress)
 
 
@@ -99,6 +100,13 @@ MEASURES: dict[str, Measure] = {
         classify,
         _open_labelled,
         _alike(FinetuneSettings(), "finetune", "scratch"),
+        stages=True,
+        maps=True,
+    ),
+    "action": Measure(
+        action,
+        _open_labelled,
+        _alike(ActionSettings(), "knn", "linear", "finetune", "scratch"),
         stages=True,
         maps=True,
     ),

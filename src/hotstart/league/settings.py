@@ -5,74 +5,24 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
 
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
+from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
 from hotstart.league.variants import write_variant
-from hotstart.pretext.registry import JOIN, TASKS, find, parts
+from hotstart.pretext.registry import JOIN, find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
 CONTROLS = ("random", "supervised")
 NOT_THE_LEAGUE = frozenset({"accelerator", "checkpoint_seconds"})
 """Settings that a league may be gone on with differently."""
-
-
-@dataclass(frozen=True)
-class Downstream:
-    """A kind of evaluation: what it needs of the data, and by which protocols it measures."""
-
-    needs: tuple[str, ...]
-    """Sample keys."""
-    frozen: tuple[Protocol, ...]
-    trained: tuple[Protocol, ...]
-    """Those whose control is the same training from random weights, `scratch`."""
-    metric: str
-    """The one by which tasks are ranked; others tell more of the same answers."""
-
-    def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
-        """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
-
-        Raises UsageError where none is left.
-        """
-        every = self.frozen + self.trained + (("scratch",) if self.trained else ())
-        others = set(get_args(Protocol)) - set(every)
-        found = tuple(protocol for protocol in asked if protocol not in others)
-        if not found:
-            raise UsageError(
-                f"--on {on} is measured by {', '.join(every)}; asked was {', '.join(asked)}"
-            )
-        return found
-
-    def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
-
-        One whose encoder has no weights that learn is measured frozen alone.
-        """
-        frozen = tuple(p for p in asked if p in self.frozen)
-        if task in TASKS and TASKS[task].encoder:
-            return frozen
-        trained = tuple(p for p in asked if p in self.trained)
-        if task == "random":
-            return (*frozen, "scratch") if trained else frozen
-        return frozen + trained
-
-
-DOWNSTREAM: dict[str, Downstream] = {
-    "classify": Downstream(
-        needs=("label",), frozen=("knn", "linear"), trained=("finetune",), metric="top1"
-    ),
-    "segment": Downstream(
-        needs=("mask",), frozen=("linear",), trained=("finetune",), metric="miou"
-    ),
-    "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",), metric="ap"),
-}
 
 
 class LeagueSettings(Settings):
@@ -118,16 +68,27 @@ class LeagueSettings(Settings):
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
 
-    def reading_for(self, kind: str) -> dict[str, Any]:
-        """How the data of an evaluation is to be read, as far as that concerns its kind."""
-        needs = DOWNSTREAM[kind].needs
+    def reading_for(self, data: str, kind: str) -> dict[str, Any]:
+        """How `data` is to be read for an evaluation, as far as that concerns its kind."""
         masks = {"ignore_index": self.ignore_index, "class_names": self.class_names}
+        masked = "mask" in DOWNSTREAM[kind].needs
         return {
-            "label": self.label if "label" in needs else None,
+            "label": self.label_of(data, kind),
             "group": self.group,
             "allow_leak": self.allow_leak,
-            **({key: list(told) for key, told in masks.items()} if "mask" in needs else {}),
+            **({key: list(told) for key, told in masks.items()} if masked else {}),
         }
+
+    def label_of(self, data: str, kind: str | None = None) -> str | None:
+        """`label`, a column of tables, as `data` is opened: for pretraining, or for `kind`.
+
+        Not for a folder where there is a table too, nor where no label of a table is read.
+        """
+        if kind is not None and "label" not in DOWNSTREAM[kind].needs:
+            return None
+        everything = (self.data, *(where for _, where in self.evaluations))
+        of_tables = any(Path(one).is_file() for one in everything)
+        return None if of_tables and not Path(data).is_file() else self.label
 
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:
