@@ -162,7 +162,7 @@ def _values(
         "precision": asked.precision,
         "accelerator": asked.accelerator,
         "checkpoint_seconds": asked.checkpoint_seconds,
-        "label": asked.label,
+        "label": asked.label_of(asked.data),
         "group": asked.group,
         "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
         "variant": variant.name if variant is not None else None,
