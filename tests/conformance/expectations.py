@@ -24,6 +24,8 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
     **{(check, name): FITTED for check in ("gradient", "overfit") for name in ("pca", "kmeans")},
     **{("overfit", name): BALANCED for name in COMPOSITES},
 }
+NO_PICTURES = {"vectors"}
+"""Views that look like pictures by their shape, and are none: optical flow."""
 ROWS = 16
 SAME = {
     **{"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
@@ -87,10 +89,13 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    "flow_prediction": (math.log(33), 0.4, {}),
     # Even answers, of a share of moving pixels of about a fifth.
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
+    # Two moments of each video.
+    "audio_visual_synchronization": (math.log(2 * ROWS), 0.3, {"temperature": 1.0}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),
@@ -115,7 +120,7 @@ BY_HEART = {
     "video_prediction": 3.0,
 }
 # The same where less is better.
-ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35}
+ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35, "flow_prediction": 0.01}
 # Settings under which 16 samples can be known by heart.
 BEARABLE: dict[str, dict[str, Any]] = {
     # 16 rows cannot keep more dimensions uncorrelated.
@@ -126,6 +131,10 @@ BEARABLE: dict[str, dict[str, Any]] = {
     "swav": {"prototypes": 2 * ROWS, "epsilon": 0.03, "local_crops": 0},
     # A small spectrogram: what is asked is whether it can be known, not how long that takes.
     "audio_visual_correspondence": {"mels": 16, "hop_seconds": 0.04},
+    "audio_visual_synchronization": {
+        **{"mels": 16, "hop_seconds": 0.04, "frames": 3, "view": SAME},
+        **{"region": (0.5, 0.5, 0.5), "jitter": 0.0},
+    },
     # In 50 steps a ViT does not see through crops of noise.
     "dino": {"view": SAME, "local_crops": 0},
 }

@@ -230,12 +230,26 @@ TASKS: dict[str, Entry] = {
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
     ),
+    "flow_prediction": Entry(
+        "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",
+        "cross_modal",
+        "predictive",
+        ("image", "flow"),
+        "Walker 2015, arXiv:1505.00295",
+    ),
     "audio_visual_correspondence": Entry(
         "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",
         "cross_modal",
         "contrastive",
         ("clip", "audio", "group"),
         "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
+    ),
+    "audio_visual_synchronization": Entry(
+        "hotstart.pretext.cross_modal.audio_visual_synchronization:AudioVisualSynchronization",
+        "cross_modal",
+        "contrastive",
+        ("clip", "audio", "group"),
+        "Korbar 2018, arXiv:1807.00230",
     ),
     "random": Entry(
         "hotstart.pretext.controls:RandomInit",

@@ -10,6 +10,8 @@ from torch import Tensor
 from hotstart.pretext.distributed import gather
 
 RANKS = (1, 5, 10)
+LOTS = 2**31
+"""From how many numbers a lot is drawn."""
 AMONG = 100
 """Things that the right one is sought among."""
 

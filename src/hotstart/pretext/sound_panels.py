@@ -59,6 +59,12 @@ def match_panel(
     return Panel(name, title, caption, columns, cards, texts, kind)
 
 
+def strip(frames: Sequence[Array]) -> Array:
+    """The first, the middle and the last of frames (H, W, 3), side by side."""
+    chosen = sorted({0, len(frames) // 2, len(frames) - 1})
+    return np.concatenate([frames[k] for k in chosen], axis=1)
+
+
 def _card(picture: Array, sound: Array) -> Array:
     """A picture over a spectrogram of its width."""
     height = max(round(CARD_PX * picture.shape[0] / picture.shape[1]), 1)

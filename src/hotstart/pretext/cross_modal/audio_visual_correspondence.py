@@ -15,7 +15,7 @@ from hotstart.encoders import Encoder
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
-from hotstart.pretext.matching import RANKS, distinct, recalls, strangers
+from hotstart.pretext.matching import LOTS, RANKS, distinct, recalls, strangers
 from hotstart.pretext.sound_panels import heat_over, match_panel, spectrograms
 from hotstart.pretext.task import (
     Batch,
@@ -32,7 +32,6 @@ from hotstart.pretext.task import (
 )
 
 SHOWN = 6
-LOTS = 2**31
 
 
 class AudioVisualCorrespondenceSettings(AudioVisualSettings):
