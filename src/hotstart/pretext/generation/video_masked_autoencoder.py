@@ -112,7 +112,7 @@ class VideoMaskedAutoencoder(MaskedAutoencoder):
         """Of each hidden tube the one that is seen at the same moment at the nearest place."""
         seen = order[:, : self.kept // self.moments]
         hidden = order[:, self.kept :].unflatten(1, (self.moments, -1))[:, 0]
-        apart = torch.cdist(*(self._coordinates(some) for some in (hidden, seen)))
+        apart = torch.cdist(self._coordinates(hidden), self._coordinates(seen))
         nearest = seen.gather(1, apart.argmin(2))
         return rows_at(patches, self._always(nearest))
 
