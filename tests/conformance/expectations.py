@@ -59,6 +59,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # Half the variance of what is standardised, and a little for what the untrained head says.
     "geometric_transform": (0.5, 0.25, {}),
     "order_verification": (math.log(2), 0.25, {}),
+    "order_recognition": (math.log(12), 0.3, {}),
+    "egomotion": (math.log(20), 0.3, {}),
     # The similarities of 128 random dimensions are near 0, but a temperature of 0.2 enlarges them.
     "simclr": (math.log(2 * ROWS - 1), 0.5, {"temperature": 1.0}),
     # As for simclr: the queue is still empty, and what is there are the keys of the batch.
@@ -107,7 +109,10 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
 }
 # Tasks whose pseudo-label is drawn independently of the picture: pictures in a batch (of which a
 # view `image` is made that shows it). Those that cut a picture into nine need fewer.
-INDEPENDENT = {"rotation": 64, "jigsaw": 24, "relative_position": 8, "order_verification": 16}
+INDEPENDENT = {
+    **{"rotation": 64, "jigsaw": 24, "relative_position": 8},
+    **{"order_verification": 16, "order_recognition": 32},
+}
 # The metric that says that 16 samples are known by heart, for those whose metric is no share.
 BY_HEART = {
     "inpainting": 22.0,
@@ -120,7 +125,10 @@ BY_HEART = {
     "video_prediction": 3.0,
 }
 # The same where less is better.
-ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35, "flow_prediction": 0.01}
+ERROR_BY_HEART = {
+    **{"colorization": 12.0, "geometric_transform": 0.35},
+    **{"flow_prediction": 0.01, "egomotion": 0.8},
+}
 # Settings under which 16 samples can be known by heart.
 BEARABLE: dict[str, dict[str, Any]] = {
     # 16 rows cannot keep more dimensions uncorrelated.
