@@ -82,6 +82,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
     ),
+    "video_masked_autoencoder": Entry(
+        "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
+        "generation",
+        "generative",
+        ("clip",),
+        "Tong 2022 (VideoMAE), arXiv:2203.12602",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
