@@ -94,7 +94,9 @@ class Dataset:
         """Sample keys that this data can give."""
         keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
         if self.stretches is not None:
-            keys |= {"clip", "flow"} | ({"audio"} if self.stretches.heard.any() else set())
+            pictured = isinstance(self._source, VideoSource) and self._source.pictured
+            keys = keys | {"clip", "flow"} if pictured else keys - {"image"}
+            keys |= {"audio"} if self.stretches.heard.any() else set()
         return frozenset(keys)
 
     def batch(
