@@ -17,6 +17,7 @@ from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
 from hotstart.options import (
     Accelerator,
+    AllowLeak,
     AudioOffset,
     Encoder,
     Group,
@@ -176,6 +177,7 @@ def evaluate(
     stem: StemOption = StemChoice.AUTO,
     label: Label = None,
     group: Group = None,
+    allow_leak: AllowLeak = False,
     accelerator: Accelerator = "auto",
     as_json: Json = False,
 ) -> None:
@@ -199,9 +201,11 @@ def evaluate(
             stem=stem.value,
             label=label,
             group=group,
+            allow_leak=allow_leak,
             accelerator=accelerator,
             listener=display.working,
             caching=display.working,
+            telling=display.say,
         )
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records], indent=1))

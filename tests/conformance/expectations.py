@@ -19,6 +19,8 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
     **{(check, name): FITTED for check in ("gradient", "overfit") for name in ("pca", "kmeans")},
     **{("overfit", name): BALANCED for name in COMPOSITES},
 }
+NO_PICTURES = {"vectors"}
+"""Views that look like pictures by their shape, and are none: optical flow."""
 ROWS = 16
 SAME = {
     **{"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
@@ -80,6 +82,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    "flow_prediction": (math.log(33), 0.4, {}),
     # Even answers, of a share of moving pixels of about a fifth.
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.
@@ -111,7 +114,7 @@ BY_HEART = {
     "video_prediction": 3.0,
 }
 # The same where less is better.
-ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35}
+ERROR_BY_HEART = {"colorization": 12.0, "geometric_transform": 0.35, "flow_prediction": 0.01}
 # Settings under which 16 samples can be known by heart.
 BEARABLE: dict[str, dict[str, Any]] = {
     # 16 rows cannot keep more dimensions uncorrelated.

@@ -42,7 +42,7 @@ def test_depth_is_that_of_the_other_engine(items: list[Item]) -> None:
         (camera,), (seen,) = item.scene.cameras, item.frames
         rays = pixel_rays(camera.fov_degrees, WORLD.size).reshape(-1, 3) @ camera.rotation.T
         motion = item.motion
-        cast = Simulation(item.scene).cast(
+        cast, _ = Simulation(item.scene).cast(
             motion.positions[0], motion.rotations[0], camera.position, rays
         )
         depth = seen.depth.ravel().astype(float)

@@ -26,7 +26,8 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ALLOWED = (
     "DATA is a folder of pictures, videos or sounds (at any depth, or one folder for each class, "
     "or train/ with test/ or val/), frames:FOLDER of folders that hold the frames of one video "
-    "each, a .csv or .parquet table of paths, a torchvision name, digits: or world:images"
+    "each, a .csv or .parquet table of paths, a torchvision name, digits:, world:images or "
+    "world:videos"
 )
 GIF = ".gif"
 GIFS_OPENED = 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
@@ -25,7 +24,7 @@ class Measure:
     run: Callable[..., Iterable[Outcome]]
     """Called as `classify` is."""
     open: Callable[..., Dataset]
-    """Called as `open_dataset` is, with `size` the encoder's."""
+    """Called as `open_for` is, without `on`; `size` is the encoder's."""
     training: Mapping[Protocol, Settings] = field(default_factory=dict)
     """Settings of the protocols that train by gradient descent: other settings, other records."""
     stages: bool = False
@@ -34,14 +33,33 @@ class Measure:
     """Whether each picture has one class, by which a map of features may be coloured."""
 
 
+def _open_labelled(
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
+) -> Dataset:
+    """Pictures with a class each; what is in two splits there is the data's own matter."""
+    return open_dataset(data, size=size, label=label, group=group, progress=progress)
+
+
 def _open_boxes(
-    data: str, *, size: int | None, label: str | None, group: str | None, progress: Caching | None
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
 ) -> Dataset:
     """Boxes are seen at the detector's size, whatever the encoder was trained at."""
     if label is not None:
         raise UsageError(f"--label {label}: boxes bring their classes; only tables have columns")
     side = DetectSettings().detector.size_px
-    return open_boxes(data, size=side, group=group, progress=progress)
+    return open_boxes(data, size=side, group=group, allow_leak=allow_leak, progress=progress)
 
 
 def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]:
@@ -51,7 +69,7 @@ def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]
 MEASURES: dict[str, Measure] = {
     "classify": Measure(
         classify,
-        open_dataset,
+        _open_labelled,
         _alike(FinetuneSettings(), "finetune", "scratch"),
         stages=True,
         maps=True,
@@ -62,6 +80,11 @@ MEASURES: dict[str, Measure] = {
 }
 
 
+def data_key(on: str, data: str) -> str:
+    """By what a league knows DATA, as `on` reads it, from the same as pictures alone."""
+    return data if MEASURES[on].open is _open_labelled else f"{on}={data}"
+
+
 def open_for(
     on: str,
     data: str,
@@ -69,9 +92,11 @@ def open_for(
     size: int | None,
     label: str | None = None,
     group: str | None = None,
+    allow_leak: bool = False,
     progress: Caching | None = None,
 ) -> Dataset:
     """DATA as the downstream task `on` (or `pretext`) reads it."""
-    opener: Any = MEASURES[on].open if on in MEASURES else open_dataset
-    dataset: Dataset = opener(data, size=size, label=label, group=group, progress=progress)
-    return dataset
+    opener = MEASURES[on].open if on in MEASURES else _open_labelled
+    return opener(
+        data, size=size, label=label, group=group, allow_leak=allow_leak, progress=progress
+    )

@@ -16,7 +16,7 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
-from hotstart.league.measures import MEASURES
+from hotstart.league.measures import MEASURES, data_key
 from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
@@ -155,7 +155,7 @@ def make_plan(
         for number, (kind, data) in enumerate(asked.evaluations):
             protocols = DOWNSTREAM[kind].protocols(settings.task, asked.protocols)
             if protocols:
-                pictures = datasets[data].fingerprint
+                pictures = datasets[data_key(kind, data)].fingerprint
                 plan.evaluations.append(
                     _evaluation(asked, run, number, protocols, pictures, stages[spec])
                 )
@@ -190,8 +190,9 @@ def _evaluation(
         "split": asked.split,
         "seed": seed,
         "stages": asked.stages,
-        "label": asked.label,
+        "label": asked.label_for(kind),
         "group": asked.group,
+        "allow_leak": asked.allow_leak,
         "accelerator": asked.accelerator,
     }
     who = run.title.rpartition(":")[0]

@@ -33,6 +33,8 @@ class Downstream:
     frozen: tuple[Protocol, ...]
     trained: tuple[Protocol, ...]
     """Those whose control is the same training from random weights, `scratch`."""
+    metric: str
+    """The one by which tasks are ranked; others tell more of the same answers."""
 
     def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
         """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
@@ -63,8 +65,10 @@ class Downstream:
 
 
 DOWNSTREAM: dict[str, Downstream] = {
-    "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
-    "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",)),
+    "classify": Downstream(
+        needs=("label",), frozen=("knn", "linear"), trained=("finetune",), metric="top1"
+    ),
+    "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",), metric="ap"),
 }
 
 
@@ -95,6 +99,8 @@ class LeagueSettings(Settings):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None
+    allow_leak: bool = False
+    """Whether a picture may be in two splits of boxes or masks."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
     """Values by task and setting: each is a contender that differs from its task in that alone."""
@@ -104,6 +110,10 @@ class LeagueSettings(Settings):
         """Kind and data of each downstream evaluation."""
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+
+    def label_for(self, kind: str) -> str | None:
+        """The column of labels, for the evaluations that read labels of a table."""
+        return self.label if "label" in DOWNSTREAM[kind].needs else None
 
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:

@@ -17,6 +17,7 @@ from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_co
 from hotstart.league.difficulty import Sweep, sweeps
 from hotstart.league.predictions import Kept
 from hotstart.league.records import Record, read_records
+from hotstart.league.settings import DOWNSTREAM
 from hotstart.league.statistics import (
     Agreement,
     PairedGain,
@@ -202,9 +203,15 @@ def _with(standing: Standing, gain: PairedGain, resampled: Resampled) -> Standin
 
 
 def _ranked(arenas: Iterable[Arena]) -> dict[str, dict[str, float]]:
-    """Name of each column of the last stage -> task -> mean, without controls and variants."""
+    """Name of each column of the last stage -> task -> mean, without controls and variants.
+
+    Of several metrics of the same answers, the first one that a downstream task is judged by.
+    """
     columns: dict[str, dict[Who, float]] = {}
     for arena in arenas:
+        kind = DOWNSTREAM.get(arena.downstream)
+        if kind is not None and arena.metric != kind.metric:
+            continue
         for column in arena.columns:
             tasks = [
                 one for one in column.standings if not is_control(one.task) and not one.variant

@@ -223,6 +223,13 @@ TASKS: dict[str, Entry] = {
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
     ),
+    "flow_prediction": Entry(
+        "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",
+        "cross_modal",
+        "predictive",
+        ("image", "flow"),
+        "Walker 2015, arXiv:1505.00295",
+    ),
     "audio_visual_correspondence": Entry(
         "hotstart.pretext.cross_modal.audio_visual_correspondence:AudioVisualCorrespondence",
         "cross_modal",

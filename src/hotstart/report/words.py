@@ -38,6 +38,7 @@ METRICS = {
     "psnr_db": "PSNR",
     "corner_error": "corner error (sides of the picture, less is better)",
     "chroma_error": "chroma error",
+    "end_point_error": "end-point error (sides of the picture, less is better)",
     "best_f": "best F-measure",
     "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",

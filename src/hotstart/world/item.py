@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from hotstart.world.asked import VERSION, WorldSettings
 from hotstart.world.draw import draw_scene, generator
+from hotstart.world.flow import flow_between
 from hotstart.world.physics import Motion, Simulation
 from hotstart.world.render import Renderer, Seen
 from hotstart.world.scene import Scene
+from hotstart.world.sound import synthesise, wav
 from hotstart.world.truth import boxes, contours, most_seen, rounded
 
 BRIGHT = 85.0  # Percentile of luminance that is exposed to MIDDLE.
@@ -28,6 +30,8 @@ class Item:
     """A picture, or a clip.
 
     frames: one for each; images: uint8 (T, P, P, 3), RGB
+    flows: of a clip, from each frame but the last: see `flow_between`
+    sound: of a clip, int16 (n,) at `SOUND_HZ`
     """
 
     settings: WorldSettings
@@ -36,6 +40,8 @@ class Item:
     motion: Motion
     frames: tuple[Seen, ...]
     images: npt.NDArray[np.uint8]
+    flows: tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]], ...]
+    sound: npt.NDArray[np.int16]
 
 
 def make(settings: WorldSettings, index: int) -> Item:
@@ -45,7 +51,8 @@ def make(settings: WorldSettings, index: int) -> Item:
     versions of the engines).
     """
     scene = draw_scene(settings, index)
-    motion = Simulation(scene).run()
+    simulation = Simulation(scene)
+    motion = simulation.run()
     rng = generator(settings, index, "light")
     renderer = Renderer(scene, settings.size, settings.samples)
     frames = tuple(
@@ -56,7 +63,13 @@ def make(settings: WorldSettings, index: int) -> Item:
     bright = np.percentile(frames[0].radiance @ LUMINANCE, BRIGHT)
     exposure = MIDDLE * rng.uniform(0.75, 1.3) / max(float(bright), 1e-6)
     images = np.stack([developed(seen.radiance, exposure) for seen in frames])
-    return Item(settings, index, scene, motion, frames, images)
+    flows = tuple(
+        flow_between(simulation, motion, scene.cameras, seen, t)
+        for t, seen in enumerate(frames[:-1])
+    )
+    seconds = len(frames) / settings.hz if settings.is_video else 0.0
+    sound = synthesise(scene, motion, seconds, generator(settings, index, "sound"))
+    return Item(settings, index, scene, motion, frames, images, flows, sound)
 
 
 def developed(radiance: npt.NDArray[np.float32], exposure: float) -> npt.NDArray[np.uint8]:
@@ -141,6 +154,12 @@ def files(item: Item) -> dict[str, bytes]:
         made[f"{before}classes.png"] = png(seen.classes)
         edges = contours(seen.instances, seen.classes)
         made[f"{before}contours.png"] = png(edges.astype(np.uint8) * 255)
+        if t < len(item.flows):
+            vectors, hidden = item.flows[t]
+            made[f"{before}flow.npy"] = npy(vectors)
+            made[f"{before}occlusion.png"] = png(hidden.astype(np.uint8) * 255)
+    if item.settings.is_video:
+        made["wav"] = wav(item.sound)
     # Last: a sample whose description is there is whole.
     made["json"] = (json.dumps(describe(item), indent=1) + "\n").encode()
     return made

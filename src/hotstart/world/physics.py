@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hotstart.world.engines import mujoco
 from hotstart.world.scene import SUBSTANCES, Numbers, Scene, Thing
 
-STEPS_A_SECOND = 1000  # At least.
+STEPS_A_SECOND = 2000  # At least; with half as many, a cylinder that spins jumps.
 STIFFNESS = 40_000.0  # Per kilogram: a contact lasts pi / sqrt(STIFFNESS) = 16 ms.
 FLOOR_RESTITUTION = 0.98
 IMPEDANCE = "0.99 0.99 0.001"
-FLOOR, WALL = -1, -2
-"""What a thing may touch that is none."""
+FLOOR, WALL, NOTHING = -1, -2, -3
+"""What a thing may touch, or a ray hit, that is none."""
 APART_SECONDS = 0.03
 """Two that touch again sooner have not parted."""
 GATHERED_SECONDS = 0.02
 """From the start of a contact, for how long its force counts as the impact."""
-LEAST_IMPULSE_SPEED = 0.02
-"""Metres a second that an impact must take from the lighter thing to be told."""
+LEAST_SPEED = 0.3
+"""Metres a second by which an impact must change the lighter thing's speed to be told: above the
+0.2 that its weight alone amounts to meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Simulation:
     def run(self) -> Motion:
         """From the start of the scene to its last frame. Contacts of clips alone are told."""
         engine, model, data, scene = mujoco(), self.model, self.data, self.scene
+        engine.mj_resetData(model, data)
         for k, thing in enumerate(scene.things):
             if thing.moves:
                 joint = data.joint(f"free{k}")
@@ -111,10 +114,12 @@ class Simulation:
 
     def cast(
         self, positions: Numbers, rotations: Numbers, origin: Numbers, directions: Numbers
-    ) -> Numbers:
-        """How far rays (N, 3) of any length from `origin` (3,) go, in units of their length: (N,).
+    ) -> tuple[Numbers, npt.NDArray[np.int64]]:
+        """How far rays (N, 3) of any length from `origin` (3,) go, and what they hit.
 
-        positions (K, 3), rotations (K, 3, 3): where the things are; infinite where nothing is hit.
+        positions (K, 3), rotations (K, 3, 3): where the things are
+        Returns (N,), in units of their length, infinite where nothing is hit; and (N,), positions
+        in `Scene.things`, or `FLOOR`, `WALL` or `NOTHING`.
         """
         engine, model, data = mujoco(), self.model, self.data
         quaternion = np.empty(4)
@@ -129,7 +134,8 @@ class Simulation:
         engine.mj_multiRay(
             model, data, origin, rays, None, True, -1, hit, distances, None, count, 1e9
         )
-        return np.where(hit < 0, np.inf, distances)
+        owners = np.where(hit < 0, NOTHING, self.owners[hit])
+        return np.where(hit < 0, np.inf, distances), owners
 
 
 class _Contacts:
@@ -182,7 +188,7 @@ class _Contacts:
         if impact is None:
             return
         lightest = min(self.simulation.masses[k] for k in pair if k >= 0)
-        if impact[2] >= LEAST_IMPULSE_SPEED * lightest:
+        if impact[2] >= LEAST_SPEED * lightest:
             seconds = impact[0] * self.simulation.step_seconds
             self.told.append(Contact(seconds, pair, impact[1], impact[2]))
 
@@ -211,12 +217,16 @@ def _numbers(values: Any) -> str:
 def _bounce(restitution: float) -> str:
     """MuJoCo's stiffness and damping of a contact after which this share of the speed is left.
 
-    A damped spring that is pressed and let go returns exp(-pi zeta / sqrt(1 - zeta^2)) of it. Of
-    two surfaces MuJoCo takes the larger damping.
+    A damped spring that pushes and never pulls returns exp(-zeta / sqrt(1 - zeta^2) angle) of it,
+    angle = pi - atan2(2 zeta sqrt(1 - zeta^2), 1 - 2 zeta^2) (Schwager & Poeschel 2007,
+    arXiv:0711.3100, section 3), at least exp(-2). Of two surfaces MuJoCo takes the larger damping.
     """
-    log = np.log(max(restitution, 1e-3))
-    zeta = -log / np.hypot(np.pi, log)
-    return f"{-STIFFNESS} {-2 * zeta * np.sqrt(STIFFNESS)}"
+    zeta = np.linspace(1e-3, 0.99, 1000)
+    root = np.sqrt(1 - zeta**2)
+    angle = np.pi - np.arctan2(2 * zeta * root, 1 - 2 * zeta**2)
+    returned = np.exp(-zeta / root * angle)
+    chosen = float(np.interp(restitution, returned[::-1], zeta[::-1]))
+    return f"{-STIFFNESS} {-2 * chosen * np.sqrt(STIFFNESS)}"
 
 
 def _mjcf(scene: Scene, step_seconds: float) -> str:

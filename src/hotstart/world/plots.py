@@ -20,7 +20,7 @@ PATTERNS = ("checker", "stripes", "clouds", "grain", "dots")
 GRAVITY = 9.81
 ROUND = ("sphere", "cylinder", "capsule")
 FLAT = ("box", "cylinder", "pyramid")
-GAP = 1e-3  # Metres between a thing and what it stands on, so that nothing starts inside another.
+GAP = 1e-4  # Metres between a thing and what it stands on, so that nothing starts inside another.
 
 Rng = np.random.Generator
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
+import wave
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import numpy.typing as npt
 
 from hotstart.data.decode import decode, measure
 from hotstart.data.entries import default_cache_folder
+from hotstart.data.quarantine import Quarantined
 from hotstart.data.source import Array, Found, Source, absolute, content_hash
+from hotstart.data.videos import Frame, Measured, Samples, Sound, VideoSource
 from hotstart.errors import DataError
 from hotstart.world import shards
 from hotstart.world.asked import WorldSettings, parse_world
@@ -42,7 +46,8 @@ def open_world(
     about = _about(place)
     world = Shelves(place / SHARDS, parse_world(about["world"]))
     fingerprint = content_hash(json.dumps(about).encode())
-    source = RenderedPictures(world, origin, f"{fingerprint:016x}")
+    kind = RenderedClips if world.settings.is_video else RenderedPictures
+    source = kind(world, origin, f"{fingerprint:016x}")
     classes = tuple(about["labels"])
     return Found(f"rendered {world.settings.kind}", source, world.labels(classes), classes)
 
@@ -117,3 +122,42 @@ class RenderedPictures(Source):
 
     def peek(self, i: int) -> tuple[int, int]:
         return measure(self.world.file(i, "image.png"))
+
+
+class RenderedClips(VideoSource):
+    """The clips of a world of videos, with their sound."""
+
+    def __init__(self, world: Shelves, origin: str, fingerprint: str) -> None:
+        self.world = world
+        self.origin = origin
+        self.fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return self.world.settings.n
+
+    def path(self, i: int) -> str:
+        return f"{i:06d}"
+
+    def content(self, i: int) -> int:
+        frames = [self.world.file(i, self._name(t)) for t in range(self.world.settings.frames)]
+        return content_hash(b"".join(frames))
+
+    def read(self, i: int, short_side: int) -> Iterator[Frame | Sound | Quarantined]:
+        yield Sound(0.0, self.sound(i))
+        for t, pixels in enumerate(self.frames(i, short_side, range(self.world.settings.frames))):
+            yield Frame(t / self.world.settings.hz, t, pixels)
+
+    def frames(self, i: int, short_side: int, stamps: Sequence[int]) -> list[Array]:
+        return [decode(self.world.file(i, self._name(t)), short_side) for t in stamps]
+
+    def sound(self, i: int) -> Samples:
+        with wave.open(io.BytesIO(self.world.file(i, "wav"))) as file:
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
+
+    def measure(self, i: int) -> Measured:
+        width, height = measure(self.world.file(i, self._name(0)))
+        settings = self.world.settings
+        return Measured(width, height, settings.frames, settings.frames / settings.hz)
+
+    def _name(self, t: int) -> str:
+        return f"{t:02d}.image.png"
