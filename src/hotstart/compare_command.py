@@ -36,7 +36,7 @@ def compare(
     tasks: Annotated[str | None, typer.Option(help="rotation,simclr; controls are in.")] = None,
     on: Annotated[
         list[str] | None,
-        typer.Option(help="classify=DIR, detect=DIR, or classify: own labels. Repeatable."),
+        typer.Option(help="classify=DIR, action=DIR, ..., or classify: own labels. Repeatable."),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="How many, or which (0,2,5); 3.")] = None,
     encoder: Annotated[

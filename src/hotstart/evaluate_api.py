@@ -42,8 +42,9 @@ def evaluate(
     """Measure what an encoder is worth on a downstream task; returns its records.
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
-    data: labelled pictures; a run's own data by default. on: `classify`, `detect` (pictures with
-    boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows count.
+    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos),
+    `detect` (pictures with boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows
+    count.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.

@@ -26,8 +26,8 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ALLOWED = (
     "DATA is a folder of pictures, videos or sounds (at any depth, or one folder for each class, "
     "or train/ with test/ or val/), frames:FOLDER of folders that hold the frames of one video "
-    "each, a .csv or .parquet table of paths, a torchvision name, digits:, world:images or "
-    "world:videos"
+    "each, camera:PICTURES of which a moving camera makes videos, a .csv or .parquet table of "
+    "paths, a torchvision name, digits:, world:images or world:videos"
 )
 GIF = ".gif"
 GIFS_OPENED = 16
@@ -52,9 +52,12 @@ def discover(
     Raises `DataError` when there is nothing to be used, `UsageError` when `label` or `group` does
     not fit the data.
     """
-    from hotstart.data import frame_folders, named, table
+    from hotstart.data import camera, frame_folders, named, table
 
     text = str(data)
+    if text.startswith(camera.PREFIX):
+        where, _, query = text.removeprefix(camera.PREFIX).partition("?")
+        return camera.open_camera(discover(where, label, group, progress), query)
     if text.startswith(frame_folders.PREFIX):
         return frame_folders.open_frames(text, label, group)
     path = Path(data).expanduser()

@@ -24,6 +24,8 @@ from hotstart.data.decode import decode, measure
 from hotstart.data.discover import classify_folders
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index, walk
+from hotstart.data.pose_files import Floats
+from hotstart.data.poses import beside_frames
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.data.sounds import Beside, decode_sound
 from hotstart.data.source import Found, absolute, groups_of_paths, whole_file
@@ -128,6 +130,14 @@ class FrameFolders(VideoSource):
     def sound(self, i: int) -> Samples:
         file = None if self.beside is None else self.beside.file(self.videos.relative(i))
         return np.empty(0, np.int16) if file is None else decode_sound(whole_file(file))
+
+    def poses(self, i: int, seconds: Floats, stamps: Sequence[int]) -> Floats | None:
+        start, stop = self._stretch(i)
+        files = [self.pictures.file(int(self.sequences.files[at])) for at in range(start, stop)]
+        # A frame that cannot be read has a pose, too, in a file that goes by their order.
+        own = np.array([self._seconds(at) for at in range(start, stop)])
+        found = beside_frames(files, self.sequences.numbers[start:stop], own)
+        return None if found is None else found[list(stamps)]
 
     def measure(self, i: int) -> Measured:
         start, stop = self._stretch(i)

@@ -208,6 +208,10 @@ class Batch(TypedDict, total=False):
     flow: Flows
     """B stacks of T fields of optical flow; `image`, and the middle of what else is asked, is the
     frame from which field (T - 1) // 2 goes."""
+    pose: Tensor
+    """float64 (B, T, 4, 4): where the camera was in each of T frames of a clip, those that `clip`
+    shows where both are asked for in one form: from the camera's axes (x right, y down, z forward)
+    to those of the world, in metres (of generated motion, in distances of the picture)."""
     audio: Tensor
     """int16 (B, n): sound at `SOUND_HZ`, one channel; silence beyond the ends of the video's."""
     index: Tensor

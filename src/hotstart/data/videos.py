@@ -74,6 +74,16 @@ class VideoSource(Items):
     def sound(self, i: int) -> Samples:
         """All sound of video i, as `read` gave it. Raises `Unreadable`."""
 
+    def poses(
+        self, i: int, seconds: npt.NDArray[np.float64], stamps: Sequence[int]
+    ) -> npt.NDArray[np.float64] | None:
+        """Where the camera was, float64 (F, 4, 4), of all frames of video i; None if unknown.
+
+        seconds: float64 (F,), from the first frame; stamps: as `read` gave them. NaN for a frame
+        whose pose is unknown. See `pose_files.py`. Raises `Unreadable`.
+        """
+        return None
+
     @abstractmethod
     def measure(self, i: int) -> Measured:
         """From as little as can be read. Raises `Unreadable`."""

@@ -35,11 +35,15 @@ LOUDER_DB = 6.0
 class Reading(ABC):
     """From the samples of a batch to what the encoder takes.
 
-    windows: moments of each item that are looked at in evaluation; what the encoder says of them is
-    averaged.
+    windows: moments of each item that are looked at in evaluation
+    views_each: views of each item that these give; what the encoder says of them is averaged
     """
 
     windows: int
+
+    @property
+    def views_each(self) -> int:
+        return self.windows
 
     @property
     @abstractmethod
@@ -49,7 +53,7 @@ class Reading(ABC):
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Views that are read at once in evaluation, a multiple of `windows`."""
+        """Moments that are looked at once in evaluation, a multiple of `windows`."""
 
     @abstractmethod
     def plain(self, batch: Batch, size: int) -> Tensor:
@@ -121,11 +125,17 @@ class ClipWindows(Reading):
     """Clips of each video: `windows` of them in evaluation, spread evenly over it.
 
     frames, seconds: of each clip, see `Spec`
+    apart: an encoder of pictures is given the frames one by one
     """
 
     frames: int = FRAMES
     seconds: float | None = None
     windows: int = 1
+    apart: bool = False
+
+    @property
+    def views_each(self) -> int:
+        return self.windows * (self.frames if self.apart else 1)
 
     @property
     def needs(self) -> Mapping[str, Spec]:
@@ -136,10 +146,13 @@ class ClipWindows(Reading):
         return max(PICTURES_AT_ONCE // (self.frames * self.windows), 1) * self.windows
 
     def plain(self, batch: Batch, size: int) -> Tensor:
-        """(B, 3, frames, size, size)."""
-        return centre_clip(batch["clip"], size)
+        """(B, 3, frames, size, size), or apart (B frames, 3, size, size)."""
+        clips = centre_clip(batch["clip"], size)
+        return clips.transpose(1, 2).flatten(0, 1) if self.apart else clips
 
     def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        """(B, 3, frames, size, size): what learns reads clips."""
+        assert not self.apart
         return random_clip(batch["clip"], settings, size, rng)
 
 

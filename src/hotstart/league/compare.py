@@ -145,7 +145,11 @@ def _run(
 def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
     """Every data set by its `data_key`; those that are evaluated on have what that needs."""
     first = open_dataset(
-        asked.data, size=asked.size, label=asked.label, group=asked.group, progress=caching
+        asked.data,
+        size=asked.size,
+        label=asked.label_of(asked.data),
+        group=asked.group,
+        progress=caching,
     )
     datasets = {asked.data: first}
     for kind, data in asked.evaluations:
@@ -155,7 +159,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
                 kind,
                 data,
                 size=first.size,
-                label=asked.label_for(kind),
+                label=asked.label_of(data, kind),
                 group=asked.group,
                 allow_leak=asked.allow_leak,
                 progress=caching,

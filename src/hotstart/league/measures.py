@@ -9,11 +9,14 @@ from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
 from hotstart.data.boxes import open_boxes
 from hotstart.data.cache import Progress as Caching
+from hotstart.data.masked import open_masked
+from hotstart.downstream.action import ActionSettings, action
 from hotstart.downstream.classifier import FinetuneSettings
 from hotstart.downstream.classify import classify
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector_training import DetectSettings
 from hotstart.downstream.outcome import Outcome
+from hotstart.downstream.segment import segment
 from hotstart.errors import UsageError
 
 
@@ -26,7 +29,7 @@ class Measure:
     open: Callable[..., Dataset]
     """Called as `open_for` is, without `on`; `size` is the encoder's."""
     training: Mapping[Protocol, Settings] = field(default_factory=dict)
-    """Settings of the protocols that train by gradient descent: other settings, other records."""
+    """Settings of the protocols that have some: other settings, other records."""
     stages: bool = False
     """Whether `linear` is measured at every stage of the encoder too."""
     maps: bool = False
@@ -42,7 +45,7 @@ def _open_labelled(
     allow_leak: bool,
     progress: Caching | None,
 ) -> Dataset:
-    """Pictures with a class each; what is in two splits there is the data's own matter."""
+    """Pictures or videos with a class each; what is in two splits is the data's own matter."""
     return open_dataset(data, size=size, label=label, group=group, progress=progress)
 
 
@@ -62,6 +65,21 @@ def _open_boxes(
     return open_boxes(data, size=side, group=group, allow_leak=allow_leak, progress=progress)
 
 
+def _open_masks(
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
+) -> Dataset:
+    """Pictures to be segmented are read whole, whatever side the encoder was trained at."""
+    if label is not None:
+        raise UsageError(f"--label {label}: label maps hold the classes; only tables have columns")
+    return open_masked(data, group=group, allow_leak=allow_leak, progress=progress)
+
+
 def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]:
     return dict.fromkeys(protocols, settings)
 
@@ -74,6 +92,14 @@ MEASURES: dict[str, Measure] = {
         stages=True,
         maps=True,
     ),
+    "action": Measure(
+        action,
+        _open_labelled,
+        _alike(ActionSettings(), "knn", "linear", "finetune", "scratch"),
+        stages=True,
+        maps=True,
+    ),
+    "segment": Measure(segment, _open_masks, stages=True),
     "detect": Measure(
         detect, _open_boxes, _alike(DetectSettings(), "linear", "finetune", "scratch")
     ),

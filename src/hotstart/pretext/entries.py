@@ -82,6 +82,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
     ),
+    "video_masked_autoencoder": Entry(
+        "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
+        "generation",
+        "generative",
+        ("clip",),
+        "Tong 2022 (VideoMAE), arXiv:2203.12602",
+    ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
         "context",
@@ -116,6 +123,13 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("clip",),
         "Misra 2016, arXiv:1603.08561",
+    ),
+    "order_recognition": Entry(
+        "hotstart.pretext.context.order_recognition:OrderRecognition",
+        "context",
+        "predictive",
+        ("clip",),
+        "Lee 2017 (OPN), arXiv:1708.01246",
     ),
     "simclr": Entry(
         "hotstart.pretext.context.simclr:SimCLR",
@@ -236,6 +250,13 @@ TASKS: dict[str, Entry] = {
         "contrastive",
         ("clip", "audio", "group"),
         "Arandjelovic & Zisserman 2017, arXiv:1705.08168",
+    ),
+    "egomotion": Entry(
+        "hotstart.pretext.cross_modal.egomotion:Egomotion",
+        "cross_modal",
+        "predictive",
+        ("clip", "pose"),
+        "Agrawal 2015, arXiv:1505.01596",
     ),
     "audio_visual_synchronization": Entry(
         "hotstart.pretext.cross_modal.audio_visual_synchronization:AudioVisualSynchronization",
