@@ -77,6 +77,8 @@ def evaluate_subject(
                 record = _record(contender, dataset, on, outcome)
                 if subject.run is not None:
                     write_predictions(subject.run, record, outcome.predictions)
+                    if outcome.panel is not None and contender is subject:
+                        files.write_panel(subject.run, subject.task, outcome.panel)
                 keep(record)
         if subject.run is not None and not subject.part and MEASURES[on].maps:
             # Never the test split's pictures: a map is looked at again and again.
