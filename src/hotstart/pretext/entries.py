@@ -210,6 +210,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "relative_depth": Entry(
+        "hotstart.pretext.free_labels.relative_depth:RelativeDepth",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Jiang 2018, arXiv:1712.04850",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
