@@ -19,8 +19,8 @@ from hotstart.data.draws import Draws
 from hotstart.data.label_maps import IGNORED
 from hotstart.data.loader import Loader
 from hotstart.data.masked import MaskedDataset
-from hotstart.downstream.classifier import _decayed, _order, _warm_up_and_cosine
 from hotstart.downstream.features import evaluating
+from hotstart.downstream.optimisation import decayed, in_passes, warm_up_and_cosine
 from hotstart.downstream.pixels import Read, answer, coarsest_stride, upsampled
 from hotstart.downstream.predictions import MaskPredictions
 from hotstart.encoders.encoder import Encoder
@@ -97,9 +97,9 @@ def fit_segmenter(
         model = Segmenter(copy.deepcopy(encoder), len(dataset.mask_classes), settings.width)
         model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.train()
-        optimiser = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
-        order = _order(items, steps * settings.batch_size, seed)
+        optimiser = torch.optim.AdamW(decayed(model, settings.weight_decay), lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_and_cosine(steps))
+        order = in_passes(items, steps * settings.batch_size, seed)
         loader = Loader(dataset, frozenset({"image", "mask"}), order, settings.batch_size)
         for step, batch in enumerate(loader):
             draws = Draws(seed, step, total=settings.batch_size)
