@@ -216,6 +216,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "rendered": Entry(
+        "hotstart.pretext.free_labels.rendered:Rendered",
+        "free_labels",
+        "predictive",
+        ("image", "depth", "normals", "contours"),
+        "Ren & Lee 2018, arXiv:1711.09082; MuJoCo and Mitsuba 3",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
