@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hotstart.compare_api import calibrate as calibrate
 from hotstart.compare_api import compare as compare
-from hotstart.config import Protocol, Split, Stem
+from hotstart.config import Stem
 from hotstart.errors import UsageError
-from hotstart.league.records import Record
-from hotstart.league.settings import DOWNSTREAM
+from hotstart.evaluate_api import evaluate as evaluate
 from hotstart.pretext.registry import TASKS, find
 from hotstart.pretext.setting_names import check_asked, check_setting
 from hotstart.render_api import render as render
@@ -119,67 +118,6 @@ def pretrain(
     from hotstart.league.pretraining import start
 
     return start(values, None if out is None else Path(out), listener, caching)
-
-
-def evaluate(
-    subject: str | Path,
-    *,
-    data: str | None = None,
-    on: str = "classify",
-    protocols: Sequence[Protocol] = ("knn", "linear"),
-    labels: Sequence[float] = (0.01, 0.1, 1.0),
-    split: Split = "val",
-    seed: int | None = None,
-    controls: bool = False,
-    stages: bool = True,
-    encoder: str | None = None,
-    size: int | None = None,
-    stem: Stem = "auto",
-    label: str | None = None,
-    group: str | None = None,
-    accelerator: str = "auto",
-    listener: CachingListener | None = None,
-    caching: CachingListener | None = None,
-) -> list[Record]:
-    """Measure what an encoder is worth on a downstream task; returns its records.
-
-    subject: a run folder, `timm:NAME`, a file of weights, or `random`.
-    data: labelled pictures; a run's own data by default. on: `classify`, `detect` (pictures with
-    boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows count.
-    labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
-    controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
-    A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
-    """
-    if on not in (*DOWNSTREAM, "pretext"):
-        raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
-    if on in DOWNSTREAM:
-        protocols = DOWNSTREAM[on].known(on, protocols)
-    from hotstart.league.evaluation import evaluate_subject
-    from hotstart.league.measures import open_for
-    from hotstart.league.subject import open_subject
-
-    def read(data: str, size: int | None) -> Dataset:
-        return open_for(on, data, size=size, label=label, group=group, progress=caching)
-
-    if data is not None and size is None and not (Path(subject) / "run.toml").exists():
-        size = read(data, None).size
-    opened = open_subject(str(subject), encoder, size, stem, seed or 0)
-    source = data or (opened.settings.data if opened.settings else None)
-    if source is None:
-        raise UsageError("--data is missing: a folder of labelled pictures")
-    return evaluate_subject(
-        opened,
-        read(source, opened.encoder.spec.size),
-        on=on,
-        protocols=protocols,
-        labels=labels,
-        split=split,
-        seed=opened.seed if seed is None else seed,
-        controls=controls,
-        stages=stages,
-        accelerator=accelerator,
-        listener=listener,
-    )
 
 
 def embed(

@@ -17,6 +17,7 @@ from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
 from hotstart.options import (
     Accelerator,
+    AllowLeak,
     AudioOffset,
     Encoder,
     Group,
@@ -166,7 +167,7 @@ def pretrain(
 def evaluate(
     subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
     data: Annotated[str | None, typer.Option(help="Labelled pictures; the run's own.")] = None,
-    on: Annotated[str, typer.Option(help="classify, detect or pretext.")] = "classify",
+    on: Annotated[str, typer.Option(help="classify, action, detect or pretext.")] = "classify",
     protocol: Annotated[str, typer.Option(help="Of knn,linear,finetune.")] = "knn,linear",
     labels: Annotated[str, typer.Option(help="Shares of the labels.")] = "1%,10%,100%",
     split: Annotated[SplitChoice, typer.Option(help="test is for final tables.")] = SplitChoice.VAL,
@@ -178,6 +179,7 @@ def evaluate(
     stem: StemOption = StemChoice.AUTO,
     label: Label = None,
     group: Group = None,
+    allow_leak: AllowLeak = False,
     accelerator: Accelerator = "auto",
     as_json: Json = False,
 ) -> None:
@@ -201,9 +203,11 @@ def evaluate(
             stem=stem.value,
             label=label,
             group=group,
+            allow_leak=allow_leak,
             accelerator=accelerator,
             listener=display.working,
             caching=display.working,
+            telling=display.say,
         )
     if as_json:
         typer.echo(json.dumps([asdict(record) for record in records], indent=1))

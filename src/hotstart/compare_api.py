@@ -37,6 +37,7 @@ def compare(
     sweep: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     label: str | None = None,
     group: str | None = None,
+    allow_leak: bool | None = None,
     accelerator: str | None = None,
     checkpoint_seconds: float | None = None,
     out: str | Path = "runs/league",
@@ -51,7 +52,8 @@ def compare(
 
     data: what to pretrain on; tasks: names from `tasks()`; the controls `random` and, where the
         data has labels, `supervised` are always in, and `scratch` where `finetune` is asked
-    on: downstream evaluations, `classify=DIR`, or `classify` for the data's own labels
+    on: downstream evaluations, `classify=DIR`, `action=DIR`, `detect=DIR`, ..., or `classify` for
+        the data's own labels
     seeds: how many, or which; 3 by default
     steps, epochs, minutes: the same budget for everyone, 10 minutes by default. Minutes become
         steps by measuring, once, before anything is trained.
@@ -89,6 +91,7 @@ def compare(
         sweep=sweep,
         label=label,
         group=group,
+        allow_leak=allow_leak,
     )
     machine = _given(accelerator=accelerator, checkpoint_seconds=checkpoint_seconds)
     if workers < 1:

@@ -19,6 +19,7 @@ from hotstart.arguments import (
 )
 from hotstart.options import (
     Accelerator,
+    AllowLeak,
     Group,
     Json,
     Label,
@@ -34,7 +35,8 @@ def compare(
     data: Annotated[str | None, typer.Argument(help="What to pretrain on.")] = None,
     tasks: Annotated[str | None, typer.Option(help="rotation,simclr; controls are in.")] = None,
     on: Annotated[
-        list[str] | None, typer.Option(help="classify=DIR, or classify: own labels. Repeatable.")
+        list[str] | None,
+        typer.Option(help="classify=DIR, action=DIR, ..., or classify: own labels. Repeatable."),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="How many, or which (0,2,5); 3.")] = None,
     encoder: Annotated[
@@ -58,6 +60,7 @@ def compare(
     ] = None,
     label: Label = None,
     group: Group = None,
+    allow_leak: AllowLeak = False,
     accelerator: Accelerator = "auto",
     checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
     out: Annotated[Path, typer.Option(help="The league's folder.")] = Path("runs/league"),
@@ -96,6 +99,7 @@ def compare(
             sweep=parse_sweep(sweep or []) or None,
             label=label,
             group=group,
+            allow_leak=allow_leak or None,
             accelerator=None if accelerator == "auto" else accelerator,
             checkpoint_seconds=checkpoint_seconds,
             out=out,

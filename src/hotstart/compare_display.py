@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,13 @@ def print_comparison(found: Comparison) -> None:
     if found.statistics is None:
         say(f"League: {found.folder}")
         return
-    for arena in asdict(found.statistics)["arenas"]:
+    from hotstart.league.table import arenas_of, overview
+
+    statistics = asdict(found.statistics)
+    for title, heads, lines in overview(statistics):
+        say(f"\n{title}")
+        console.print(_plain(heads, lines))
+    for arena in arenas_of(statistics):
         chance = "" if arena["chance"] is None else f"; chance {arena['chance']:.3f}"
         what = f"{arena['downstream']} on {arena['data']}, {arena['split']} split"
         say(f"\n{what}: {arena['metric']}{chance}")
@@ -99,6 +105,13 @@ def print_comparison(found: Comparison) -> None:
     for note in found.statistics.notes:
         say(note)
     say(f"League: {found.folder}")
+
+
+def _plain(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    table = Table(*heads, box=None)
+    for cells in lines:
+        table.add_row(*map(escape, cells))
+    return table
 
 
 def _table(arena: Mapping[str, Any]) -> Table:

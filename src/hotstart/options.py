@@ -31,6 +31,9 @@ Group = Annotated[str | None, typer.Option(help="Column, or regular expression o
 AudioOffset = Annotated[
     float | None, typer.Option(help="How much later the sound of videos comes than its frames.")
 ]
+AllowLeak = Annotated[
+    bool, typer.Option("--allow-leak", help="Boxes, masks: a picture may be in two splits.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Set = Annotated[

@@ -56,3 +56,31 @@ def test_as_many_parameters_as_clips(clips: Clips) -> None:
     parameters = draw_view(HEAVY, clips.pictures, 24, Draws(0, 0, total=12))
     with pytest.raises(UsageError, match="parameters of 12 views for 4 clips"):
         apply_clip(clips, parameters, 24)
+
+
+def test_jitter_shifts_the_crop_of_each_frame_by_itself() -> None:
+    """The same picture in every frame: without jitter all views are alike, with it they are not."""
+    picture = make_picture(40, 40, seed=0)
+    times = torch.arange(5, dtype=torch.float64).repeat(4, 1)
+    clips = Clips(Pictures.from_arrays([picture] * 20), times)
+    settings = ViewSettings(crop_scale=(0.64, 0.64), crop_ratio=(1, 1), jitter=0, grey=0, blur=0)
+    still = random_clip(clips, settings, 28, Draws(0, 0, total=4))
+    assert all(torch.equal(still[:, :, 0], still[:, :, t]) for t in range(1, 5))
+    # A crop of 32 px with 4 px to spare is 28 px wide: pixels are copied.
+    shaken = random_clip(clips, settings, 28, Draws(0, 0, total=4), jitter=0.125)
+    places = set()
+    for frame in shaken.transpose(1, 2).flatten(0, 1):
+        whole = {
+            side: torch.from_numpy(picture[:, ::side].copy()).permute(2, 0, 1) / 255
+            for side in (1, -1)
+        }
+        found = [
+            (side, y, x)
+            for side, pixels in whole.items()
+            for y in range(13)
+            for x in range(13)
+            if torch.allclose(pixels[:, y : y + 28, x : x + 28], frame, atol=1e-6)
+        ]
+        assert len(found) == 1
+        places.add(found[0])
+    assert len(places) > 10

@@ -26,7 +26,9 @@ from tests.conformance.expectations import (
     COMPOSITES,
     ERROR_BY_HEART,
     INDEPENDENT,
+    NO_PICTURES,
     NOT_APPLICABLE,
+    PASSES_OVER,
     ROWS,
     THEORY,
 )
@@ -133,7 +135,11 @@ def test_views_are_a_function_of_seed_and_step(name: str, material: Material) ->
     other = task.views(batch, draws(4, ROWS))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
-    pictures = [view for view in first.values() if view.ndim >= 4 and view.is_floating_point()]
+    pictures = [
+        view
+        for key, view in first.items()
+        if view.ndim >= 4 and view.is_floating_point() and key not in NO_PICTURES
+    ]
     assert all(view.min() >= 0 and view.max() <= 1 for view in pictures)
 
 
@@ -277,10 +283,11 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     assert isinstance(scores[0], Score)
     assert scores[0] == scores[1]
     assert scores[0].metric == task.metric
-    assert scores[0].examples == 3 * ROWS
+    assert 0 < scores[0].examples <= 3 * ROWS
+    assert scores[0].examples == 3 * ROWS or name in PASSES_OVER
     assert math.isfinite(scores[0].value)
     made = task.generate(batches[0], draws(0, ROWS))
-    assert made is None or (made.shape == (ROWS, 3, SIZE, SIZE) and 0 <= made.min() <= made.max())
+    assert made is None or (made.shape[:3] == (ROWS, 3, SIZE) and 0 <= made.min() <= made.max())
     shown = task.panels(batches[0], draws(0, ROWS))
     asked = task.panels(batches[0], draws(0, ROWS), answers=False)
     assert len(asked) <= len(shown)

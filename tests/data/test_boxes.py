@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from hotstart.data.boxes import BoxSet, open_boxes
+from hotstart.data.telling import found_words
 from hotstart.errors import DataError
 from tests.boxed import COLOURS, SIDE, write_coco
 
@@ -199,7 +200,7 @@ def test_one_line_and_the_rest_goes_on(
     (line,) = dataset.quarantine
     assert reason in line.reason
     assert len(dataset) == pictures
-    assert any("1 annotations or pictures were left out" in note for note in dataset.notes)
+    assert any(note == "1 annotations or pictures were left out" for note in dataset.notes)
 
 
 def test_a_json_cut_in_half(coco: tuple[Path, dict[str, Any]]) -> None:
@@ -302,6 +303,31 @@ def test_turned_and_very_long_pictures(tmp_path: Path) -> None:
     assert told["turned.jpg"][1] == [("thing", [0.0, 0.5, 0.5, 1.0])]
     # The middle 200 px, from 300 on, are kept.
     assert told["long.png"][1] == [("thing", [0.5, 0.0, 0.75, 0.5])]
+
+
+def test_a_picture_in_two_splits_is_an_error(coco: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = coco
+    shutil.copy(folder / "images" / "train-000.png", folder / "images" / "val-001.png")
+    with pytest.raises(DataError, match=r"1 pictures are in two splits.*--allow-leak"):
+        opened(folder)
+    assert len(open_boxes(folder, size=64, allow_leak=True)) == 11
+
+
+def test_what_was_found_is_told(coco: tuple[Path, dict[str, Any]]) -> None:
+    folder, content = coco
+    content["train"]["categories"].append({"id": 3, "name": "green"})
+    content["train"]["annotations"][0]["bbox"] = [90, 60, 50, 50]
+    content["train"]["annotations"][1]["bbox"] = [5, 5, -1, 5]
+    (folder / "train.json").write_text(json.dumps(content["train"]))
+    dataset = opened(folder)
+    first, *others = found_words(dataset)
+    assert "COCO boxes, 11 pictures (train 6, val 3, test 2), 3 classes: blue, red, green" in first
+    assert others == [
+        "1 boxes reached beyond their picture and were cut at its edge",
+        "1 annotations or pictures were left out",
+        "warning: no example in train of green: nobody can learn what is never shown",
+        "left out: train.json: annotation 1: box of width -1 and height 5: both must be above 0",
+    ]
 
 
 def test_fingerprint_knows_the_boxes(coco: tuple[Path, dict[str, Any]]) -> None:

@@ -20,7 +20,9 @@ from hotstart.errors import DataError, UsageError
 from tests.boxed import write_coco
 
 SMALL = DetectorSettings(size_px=96)
-QUICK = DetectSettings(steps=3, batch_size=4, detector=SMALL)
+QUICK = DetectSettings(
+    steps=3, batch_size=4, frozen_learning_rates=(1e-3, 2e-3), trial_length=0.4, detector=SMALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +39,17 @@ def squares(folder: Path) -> BoxSet:
 
 def test_frozen_detection_hands_back_what_it_measured(squares: BoxSet, encoder: Encoder) -> None:
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    (outcome,) = detect(encoder, squares, settings=QUICK)
+    outcome, half, three_quarters = detect(encoder, squares, settings=QUICK)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert encoder.training
     assert all(weight.requires_grad for weight in encoder.parameters())
     assert (outcome.protocol, outcome.stage, outcome.metric) == ("linear", "last", "ap")
     assert outcome.value == outcome.predictions.value("ap")
     assert outcome.chance == 0
-    assert {"ap50", "ap75", "per_class", "steps", "seconds"} <= outcome.detail.keys()
+    assert {"per_class", "steps", "seconds", "trials"} <= outcome.detail.keys()
+    assert outcome.detail["trials"].keys() == {"0.001", "0.002"}
+    assert (half.metric, three_quarters.metric) == ("ap50", "ap75")
+    assert half.value == half.predictions.value("ap50")
     assert outcome.predictions.hashes.tolist() == sorted(squares.hashes[squares.indices("val")])
     json.dumps(outcome.detail)
 
@@ -58,9 +63,9 @@ def test_the_same_seed_gives_the_same_answer(squares: BoxSet, encoder: Encoder) 
 @pytest.mark.slow
 def test_squares_are_found_and_told_apart(squares: BoxSet, encoder: Encoder) -> None:
     """Learns on what is easy; with classes shuffled, boxes are found and classes are not."""
-    settings = DetectSettings(steps=120, batch_size=8, detector=SMALL)
-    (outcome,) = detect(encoder, squares, settings=settings)
-    assert outcome.detail["ap50"] > 0.8
+    settings = DetectSettings(steps=120, frozen_learning_rates=(4e-3,), detector=SMALL)
+    _, found, _ = detect(encoder, squares, settings=settings)
+    assert found.value > 0.8
     shuffled = open_boxes(squares.name, size=96)
     train = np.concatenate(
         [np.arange(*shuffled.boxes.starts[i : i + 2]) for i in shuffled.indices("train")]
@@ -68,8 +73,8 @@ def test_squares_are_found_and_told_apart(squares: BoxSet, encoder: Encoder) -> 
     shuffled.boxes.classes[train] = np.random.default_rng(0).permutation(
         shuffled.boxes.classes[train]
     )
-    (worse,) = detect(encoder, shuffled, settings=settings)
-    assert worse.detail["ap50"] < 0.75 * outcome.detail["ap50"]
+    _, worse, _ = detect(encoder, shuffled, settings=settings)
+    assert worse.value < 0.75 * found.value
 
 
 def test_boxes_follow_their_picture(squares: BoxSet) -> None:
@@ -125,8 +130,19 @@ def test_what_is_refused(squares: BoxSet, encoder: Encoder) -> None:
 
 def test_evaluate_on_detect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hotstart.downstream.detect.DetectSettings", lambda: QUICK)
-    (record,) = api.evaluate(
-        "random", on="detect", data=str(folder), size=32, encoder="resnet10_narrow", labels=[1.0]
+    told: list[str] = []
+    record, *_ = api.evaluate(
+        "random",
+        on="detect",
+        data=str(folder),
+        size=32,
+        encoder="resnet10_narrow",
+        labels=[1.0],
+        telling=told.append,
+    )
+    assert told[0].endswith(
+        "COCO boxes, 60 pictures (train 40, val 16, test 4), 2 classes: blue, red; "
+        f"{len(open_boxes(folder, size=64).boxes.classes)} boxes"
     )
     assert (record.downstream, record.protocol, record.metric) == ("detect", "linear", "ap")
     with pytest.raises(UsageError, match=r"--on detect is measured by linear, finetune, scratch"):

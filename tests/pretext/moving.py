@@ -76,7 +76,11 @@ class Moving:
         )
 
     def write(self, folder: Path) -> Path:
-        """One video file for each clip, without loss, 8 frames a second, each with a sound."""
+        """One video file for each clip, without loss, 8 frames a second, each with a sound.
+
+        Beside it stand the poses of a camera that looks straight at the ground and moves against
+        it: a pixel is a metre.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for i, clip in enumerate(self.pixels):
             with av.open(str(folder / f"{i:04d}.mkv"), "w") as container:
@@ -93,6 +97,9 @@ class Moving:
                 heard.sample_rate = SOUND_HZ
                 container.mux(ear.encode(heard))
                 container.mux(ear.encode())
+            way = -np.arange(len(clip))[:, None] * self.ground_px[i]
+            rows = [f"1 0 0 {x} 0 1 0 {y} 0 0 1 0" for x, y in way.tolist()]
+            (folder / f"{i:04d}.poses.txt").write_text("\n".join(rows), encoding="ascii")
         return folder
 
 

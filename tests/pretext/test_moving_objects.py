@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,17 +12,17 @@ from torch import Tensor
 
 from hotstart.augment import ViewSettings
 from hotstart.config import parse
-from hotstart.data.sample import Batch, Flows
+from hotstart.data.sample import Batch
 from hotstart.encoders import build_encoder, resolve_spec
 from hotstart.pretext.free_labels.dominant_motion import dominant_motion
 from hotstart.pretext.free_labels.mask_task import intersection_over_union
 from hotstart.pretext.free_labels.moving_objects import MovingObjects, MovingObjectsSettings
 from hotstart.pretext.task import Info
 from tests.conformance.material import fit, play
+from tests.pretext.flows import SIZE, batch_of
 from tests.pretext.moving import Moving, moving
 from tests.pretext.pictures import draws
 
-SIZE = 32
 WHOLE = ViewSettings(
     crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0, jitter=0.0, grey=0.0, blur=0.0
 )
@@ -35,29 +34,6 @@ def make(**own: Any) -> MovingObjects:
         torch.manual_seed(0)
         built = build_encoder(resolve_spec("resnet10_narrow", SIZE), 0)
         return MovingObjects(built, settings, Info(100, SIZE, 8, 100))
-
-
-def flows_of(clips: Moving, k: int = 0) -> Flows:
-    """The true flow of frame k, at half the resolution, as the data path keeps it."""
-    side = clips.pixels.shape[2]
-    fields = [
-        cv2.resize(np.moveaxis(flow[k], 0, 2), (side // 2, side // 2), interpolation=cv2.INTER_AREA)
-        for flow in clips.flow
-    ]
-    count, half = len(clips), torch.full((len(clips),), side // 2)
-    vectors = torch.from_numpy(np.stack(fields)).reshape(-1, 2) / side
-    return Flows(
-        vectors.half(),
-        torch.ones(len(vectors), dtype=torch.bool),
-        torch.arange(count) * (side // 2) ** 2,
-        half,
-        half,
-        torch.tensor([[0.0, 1 / 8]], dtype=torch.float64).repeat(count, 1),
-    )
-
-
-def batch_of(clips: Moving) -> Batch:
-    return {"image": clips.frame(0), "flow": flows_of(clips)}
 
 
 def truth_of(clips: Moving) -> Tensor:

@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.cache import Cached, Progress, open_cache
+from hotstart.data.coco import read_json
 from hotstart.data.coco_boxes import read_coco_boxes
+from hotstart.data.coco_folder import CocoSource, coco_sources
 from hotstart.data.dataset import Dataset
 from hotstart.data.decode import MAX_ASPECT
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.index import index_of_paths
+from hotstart.data.leaks import check_leaks
+from hotstart.data.masked import Chosen
 from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, below
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.source import FileSource, Found, absolute, groups_of_paths
@@ -92,7 +96,14 @@ class BoxSet(Dataset):
 
     def describe(self) -> dict[str, Any]:
         """What was found, for people."""
-        return {**super().describe(), "boxes": len(self.boxes.classes)}
+        counts = self.class_counts(self.indices("train")).tolist()
+        named = zip(self.classes, counts, strict=True)
+        return {
+            **super().describe(),
+            "class_names": list(self.classes),
+            "boxes": len(self.boxes.classes),
+            "without_examples": [name for name, count in named if not count],
+        }
 
     def class_counts(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Int64 (K,): objects of each class in the given pictures, ignored ones aside."""
@@ -112,6 +123,7 @@ def open_boxes(
     *,
     size: int,
     group: str | None = None,
+    allow_leak: bool = False,
     cache_dir: Path | None = None,
     cache_bytes: int | None = None,
     progress: Progress | None = None,
@@ -121,11 +133,13 @@ def open_boxes(
     data: a folder, or one COCO file or `data.yaml` in it
     size: side in pixels at which pictures will be seen
     group: a regular expression on each picture's path, as `discover` has it
+    allow_leak: whether the same picture may be in two splits
     cache_dir, cache_bytes, progress: as `open_dataset` has them
 
     What is wrong with one annotation is a line of `quarantine`, and the rest goes on: a picture
     that is missing, unreadable, listed twice or of another shape than its annotation says; what the
-    readers find. Raises DataError where nothing usable is left.
+    readers find. Raises DataError where nothing usable is left, or a
+    picture is in two splits.
     """
     name = str(data)
     notes, root = _read(Path(data).expanduser(), name)
@@ -152,16 +166,18 @@ def open_boxes(
         problems=quarantine,
         notes=tuple(_told(notes, quarantine)),
     )
-    return BoxSet(
+    dataset = BoxSet(
         name,
         size,
         found,
         cached.rows[kept],
         cached.hashes[kept],
-        cached.pictures if len(kept) == len(cached.rows) else _Chosen(cached, kept),
+        Chosen(cached.pictures, kept),
         quarantine,
         boxes=Boxes.gather(objects),
     )
+    check_leaks(dataset, allowed=allow_leak)
+    return dataset
 
 
 def _nothing(name: str, pictures: int, quarantine: Sequence[Quarantined]) -> str:
@@ -169,40 +185,29 @@ def _nothing(name: str, pictures: int, quarantine: Sequence[Quarantined]) -> str
     return f"{name}: {pictures} pictures with annotations are there, and no usable box{first}"
 
 
-class _Chosen:
-    """Some pictures of a store, by positions of their own."""
-
-    def __init__(self, cached: Cached, kept: npt.NDArray[np.int64]) -> None:
-        self._store, self._kept = cached.pictures, kept
-
-    def get(self, indices: npt.NDArray[np.int64]) -> Any:
-        return self._store.get(self._kept[indices])
-
-
 def _read(path: Path, name: str) -> tuple[Notes, Path]:
     """What the annotations say, and the folder from which their pictures count."""
-    if path.is_file():
-        root, files = path.parent, {path.suffix.lower(): [path]}
-        if not files.keys() & {".json", ".yaml", ".yml"}:
-            raise DataError(f"{name} is a single file, and neither JSON nor YAML; {ALLOWED}")
-    elif path.is_dir():
-        root = path
-        files = {suffix: below(root, [suffix]) for suffix in (".json", ".xml", ".yaml", ".yml")}
-    else:
+    single = path.suffix.lower() if path.is_file() else ""
+    root = path.parent if single else path
+    if single not in ("", ".json", ".yaml", ".yml"):
+        raise DataError(f"{name} is a single file, and neither JSON nor YAML; {ALLOWED}")
+    if not root.is_dir():
         raise DataError(f"there is no folder {name!r}; {ALLOWED}")
     pictures = PictureFiles(root)
     if not len(pictures):
         raise DataError(f"{name} holds no pictures; {ALLOWED}")
-    settings = [*files.get(".yaml", []), *files.get(".yml", [])]
+    if single == ".json":
+        return read_coco_boxes(pictures, [CocoSource(path, None, read_json(path))]), root
+    problems: list[Quarantined] = []
     notes = None
-    if files.get(".json"):
-        notes = read_coco_boxes(pictures, files[".json"])
-    if notes is None and files.get(".xml"):
-        notes = read_voc(pictures, files[".xml"])
-    if notes is None:
-        notes = read_yolo(pictures, settings)
+    if not single:
+        sources = coco_sources(root, problems)
+        notes = read_coco_boxes(pictures, sources) if sources else None
+        notes = notes or read_voc(pictures, below(root, [".xml"]))
+    notes = notes or read_yolo(pictures, [path] if single else below(root, [".yaml", ".yml"]))
     if notes is None:
         raise DataError(f"{name}: no annotations beside its {len(pictures)} pictures; {ALLOWED}")
+    notes.problems[:0] = problems
     return notes, root
 
 
@@ -281,8 +286,7 @@ def _told(notes: Notes, quarantine: Sequence[Quarantined]) -> list[str]:
     if notes.clipped:
         told.append(f"{notes.clipped} boxes reached beyond their picture and were cut at its edge")
     if quarantine:
-        first = ": ".join(quarantine[0])
-        told.append(f"{len(quarantine)} annotations or pictures were left out; the first: {first}")
+        told.append(f"{len(quarantine)} annotations or pictures were left out")
     return told
 
 

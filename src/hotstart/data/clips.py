@@ -25,8 +25,10 @@ FRAMES_HZ = 8.0
 SOUND_SECONDS = 1.0
 MOMENT = 1e-6
 """Seconds. A frame is taken for shown this much before its time: times are rounded numbers."""
-KEYS = ("image", "clip", "audio", "flow")
+KEYS = ("image", "clip", "pose", "audio", "flow")
 """Sample keys that need a place."""
+MOVING = ("clip", "pose")
+"""Those of several frames."""
 
 
 def middle(rows: int) -> Tensor:
@@ -49,15 +51,16 @@ def windows(
     that is shorter gives them closer together.
     flow: `Spec.frames` fields; the middle of all else then moves to the nearest frame from which a
     field goes.
-    image: the frame in the middle. audio: `Spec.seconds` of sound; silence where the video has
-    none. audio_offset_seconds: by how much the sound comes after the frames that it belongs to.
+    pose: of the frames that a clip of the same form shows. image: the frame in the middle.
+    audio: `Spec.seconds` of sound; silence where the video has none. audio_offset_seconds: by how
+    much the sound comes after the frames that it belongs to.
     """
     lengths = stretches.lengths[items]
-    clip = specs.get("clip")
-    spans = np.zeros(len(items)) if clip is None else _spans(stretches, items, clip)
+    spans = {key: _spans(stretches, items, specs[key]) for key in MOVING if key in specs}
     sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
     fields = (specs["flow"].frames or 1) if "flow" in specs else 0
-    longest = np.maximum(np.maximum(spans, sound), fields / FLOW_HZ)
+    shortest = np.full(len(items), max(sound, fields / FLOW_HZ))
+    longest = np.maximum.reduce([shortest, *spans.values()])
     free = np.maximum(lengths - longest, 0.0)
     # Place 1 is a little short of the end, so that it shows the last frame once alone.
     before = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
@@ -71,13 +74,18 @@ def windows(
     if "image" in specs:
         shown = _shown(stretches, items, centres[:, None])
         batch["image"] = reels.pictures(videos, shown[:, 0])
-    if clip is not None:
-        frames = clip.frames or FRAMES
-        asked = (centres - spans / 2)[:, None] + spans[:, None] * np.linspace(0, 1, frames)
+    for key, span in spans.items():
+        frames = specs[key].frames or FRAMES
+        asked = (centres - span / 2)[:, None] + span[:, None] * np.linspace(0, 1, frames)
         shown = _shown(stretches, items, asked)
-        times = np.stack([reels.times(i)[row] for i, row in zip(videos, shown, strict=True)])
-        pictures = reels.pictures(np.repeat(videos, frames), shown.reshape(-1))
-        batch["clip"] = Clips(pictures, torch.from_numpy(times))
+        if key == "clip":
+            times = np.stack([reels.times(i)[row] for i, row in zip(videos, shown, strict=True)])
+            pictures = reels.pictures(np.repeat(videos, frames), shown.reshape(-1))
+            batch["clip"] = Clips(pictures, torch.from_numpy(times))
+        else:
+            of_video = stretches.footage.poses.of_video
+            poses = [of_video[i][row] for i, row in zip(videos.tolist(), shown, strict=True)]
+            batch["pose"] = torch.from_numpy(np.stack(poses))
     if "audio" in specs:
         heard = centres - sound / 2 + audio_offset_seconds
         batch["audio"] = _audio(stretches.footage, videos, heard, sound)

@@ -93,12 +93,10 @@ class Dataset:
     @property
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
-        keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
+        keys = {"index", "group"} | ({"label"} if self.classes else set())
         keys |= self._source.truths if isinstance(self._source, Source) else set()
         keys |= {"real_image"} if self.real is not None else set()
-        if self.stretches is not None:
-            keys |= {"clip", "flow"} | ({"audio"} if self.stretches.heard.any() else set())
-        return frozenset(keys)
+        return frozenset(keys | ({"image"} if self.stretches is None else self.stretches.keys))
 
     def batch(
         self,
@@ -153,10 +151,9 @@ class Dataset:
         return FRAMES_HINT.format(self.name) if {"clip", "flow"} & {*missing} else ""
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
-        """Bool (N,): which items have all of `keys`; of videos, some have no sound."""
-        if self.stretches is None or "audio" not in keys:
-            return np.ones(len(self), bool)
-        return self.stretches.heard
+        """Bool (N,): which items have all of `keys`; of videos, some lack sound or poses."""
+        whole = np.ones(len(self), bool)
+        return whole if self.stretches is None else self.stretches.having(keys)
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Int64 positions of one split, ascending."""
@@ -202,6 +199,8 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.hashes).data)
         digest.update(self.labels.data)
         digest.update("\0".join(self.classes).encode())
+        if self.footage is not None:
+            digest.update(self.footage.poses.state)
         return digest.hexdigest()
 
 

@@ -25,6 +25,7 @@ from hotstart.data.decode import MAX_ASPECT, kept_short_side
 from hotstart.data.entries import open_entry, place_of
 from hotstart.data.headers import Unreadable
 from hotstart.data.motion import Motion
+from hotstart.data.poses import Poses, open_poses
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.reels import CachedReels, DecodingReels, Reels
 from hotstart.data.sample import SOUND_HZ
@@ -72,8 +73,12 @@ class Footage:
     """Videos that cannot be used."""
     remarks: tuple[Quarantined, ...]
     """Parts that cannot be used, of videos that can."""
+    poses: Poses
+    """Of the camera, where files tell them: those are read anew each time, not cached."""
     motion: Motion
     """Their optical flow, computed when it is first asked for."""
+    pictured: bool = True
+    """Whether they have pictures of their own, see `VideoSource`."""
 
 
 def open_footage(
@@ -130,7 +135,9 @@ def _open(entry: Path, source: VideoSource, size: int, budget: int, flow: _Flow)
     )
     place, flow_budget, progress = flow
     motion = Motion(reels, facts.heights, facts.widths, place, entry.name, flow_budget, progress)
-    return Footage(facts, reels, quarantine, remarks, motion)
+    poses = open_poses(source, facts.rows, reels)
+    told = (*remarks, *poses.remarks)
+    return Footage(facts, reels, quarantine, told, poses, motion, source.pictured)
 
 
 class _Build:

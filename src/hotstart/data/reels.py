@@ -24,12 +24,15 @@ class Reels(ABC):
     """The N readable videos of a source.
 
     counts: int64 (N,), frames of each
+    first: int64 (N,), frames of all those before
+    stamps: int64, of the frames of all, one video behind the other (see `videos.Frame`)
     """
 
     def __init__(self, entry: Path, counts: Integers) -> None:
         self.counts = counts
         self.first = counts.cumsum() - counts
         self._times = _mapped(entry / "times.bin", np.float64)
+        self.stamps = _mapped(entry / "stamps.bin", np.int64)
 
     def times(self, i: int) -> npt.NDArray[np.float64]:
         """Float64 (F,): when each frame of video i is first shown, in seconds from the first."""
@@ -113,7 +116,6 @@ class DecodingReels(Reels):
         self.source = source
         self.rows = rows
         self.short_side = short_side
-        self._stamps = _mapped(entry / "stamps.bin", np.int64)
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="hotstart-decode")
 
     def _fetch(self, videos: Integers, numbers: Integers) -> Pictures:
@@ -123,7 +125,7 @@ class DecodingReels(Reels):
 
     def _of_one(self, i: int, numbers: Integers) -> list[Array]:
         row = int(self.rows[i])
-        stamps = self._stamps[self.first[i] + numbers].tolist()
+        stamps = self.stamps[self.first[i] + numbers].tolist()
         try:
             return self.source.frames(row, self.short_side, stamps)
         except Unreadable as error:

@@ -208,6 +208,10 @@ class Batch(TypedDict, total=False):
     flow: Flows
     """B stacks of T fields of optical flow; `image`, and the middle of what else is asked, is the
     frame from which field (T - 1) // 2 goes."""
+    pose: Tensor
+    """float64 (B, T, 4, 4): where the camera was in each of T frames of a clip, those that `clip`
+    shows where both are asked for in one form: from the camera's axes (x right, y down, z forward)
+    to those of the world, in metres (of generated motion, in distances of the picture)."""
     depth: Tensor
     """float32 (B, 1, H, W): metres along the camera's axis, of rendered pictures that are all of
     one size; infinite where nothing is."""

@@ -6,6 +6,8 @@ group, so that no split cuts through a video.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +57,26 @@ class Stretches:
     def heard(self) -> npt.NDArray[np.bool_]:
         """Bool (N,): whose video has sound."""
         return np.asarray(self.footage.facts.samples[self.videos] > 0)
+
+    @functools.cached_property
+    def posed(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): of which each frame has a camera pose."""
+        known, parts = self.footage.poses.known, (self.videos, self.firsts, self.counts)
+        return np.array([known(*part) for part in zip(*map(list, parts), strict=True)], bool)
+
+    @property
+    def keys(self) -> set[str]:
+        """Sample keys that some of these videos can give."""
+        some = {"audio": self.heard, "pose": self.posed}
+        seen = {"image", "clip", "flow"} if self.footage.pictured else set()
+        return seen | {key for key, there in some.items() if there.any()}
+
+    def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Bool (N,): which have all of `keys`."""
+        there = np.ones(len(self), bool)
+        for key, some in (("audio", self.heard), ("pose", self.posed)):
+            there &= some if key in keys else True
+        return there
 
     def name(self, i: int, path: str) -> str:
         """For people: the video's `path`, with the seconds that it begins at if it is a part."""

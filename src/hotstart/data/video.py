@@ -27,6 +27,8 @@ from hotstart.data.containers import container_format
 from hotstart.data.decode import over_white, shrink
 from hotstart.data.headers import Unreadable, check_size
 from hotstart.data.index import Index
+from hotstart.data.pose_files import Floats
+from hotstart.data.poses import beside_video
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.data.sample import SOUND_HZ
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
@@ -66,7 +68,7 @@ class VideoFiles(VideoSource):
 
     def read(self, i: int, short_side: int) -> Iterator[Frame | Sound | Quarantined]:
         with _opened(self.index.file(i)) as (container, stream):
-            ear = _Ear(container)
+            ear = Ear(container)
             times = _Times(stream)
             scale = _Scale(short_side)
             for packet in _packets(container, *ear.streams, stream):
@@ -93,11 +95,14 @@ class VideoFiles(VideoSource):
 
     def sound(self, i: int) -> Samples:
         with _opened(self.index.file(i)) as (container, _):
-            ear = _Ear(container)
+            ear = Ear(container)
             packets = _packets(container, *ear.streams) if ear.streams else ()
             heard = [sound for packet in packets for sound in ear.hear(packet)]
             heard += ear.hear(None)
         return np.concatenate([sound.samples for sound in heard] or [np.empty(0, np.int16)])
+
+    def poses(self, i: int, seconds: Floats, stamps: Sequence[int]) -> Floats | None:
+        return beside_video(self.index.file(i), seconds)
 
     def _search(self, i: int, short_side: int, wanted: set[int], seek: bool) -> dict[int, Array]:
         found: dict[int, Array] = {}
@@ -163,7 +168,7 @@ class _Scale:
         return np.ascontiguousarray(pixels)
 
 
-class _Ear:
+class Ear:
     """The first sound of a container, resampled."""
 
     def __init__(self, container: InputContainer) -> None:

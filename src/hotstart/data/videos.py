@@ -50,6 +50,9 @@ class Measured:
 class VideoSource(Items):
     """Videos by position. A video is read from end to end; it is never whole in memory."""
 
+    pictured: bool = True
+    """Whether its pictures are of the data; sound alone has them for people."""
+
     @abstractmethod
     def content(self, i: int) -> int:
         """Content hash of video i. Raises `Unreadable`."""
@@ -70,6 +73,16 @@ class VideoSource(Items):
     @abstractmethod
     def sound(self, i: int) -> Samples:
         """All sound of video i, as `read` gave it. Raises `Unreadable`."""
+
+    def poses(
+        self, i: int, seconds: npt.NDArray[np.float64], stamps: Sequence[int]
+    ) -> npt.NDArray[np.float64] | None:
+        """Where the camera was, float64 (F, 4, 4), of all frames of video i; None if unknown.
+
+        seconds: float64 (F,), from the first frame; stamps: as `read` gave them. NaN for a frame
+        whose pose is unknown. See `pose_files.py`. Raises `Unreadable`.
+        """
+        return None
 
     @abstractmethod
     def measure(self, i: int) -> Measured:

@@ -153,7 +153,7 @@ def predict(
     """Class of each item by its evaluation views, int64 (items,), in main memory.
 
     reading: how the encoder reads items; None is `reading_of`. Probabilities are averaged over the
-    windows of an item. mirrored: over each view and its mirror image too.
+    views of an item. mirrored: over each view and its mirror image too.
     """
     reading = reading or reading_of(model.encoder, dataset)
     found = []
@@ -162,7 +162,7 @@ def predict(
             shares: Tensor = model(views).softmax(1)
             if mirrored:
                 shares = shares + model(views.flip(-1)).softmax(1)
-            of_items = shares.unflatten(0, (-1, reading.windows)).mean(1)
+            of_items = shares.unflatten(0, (-1, reading.views_each)).mean(1)
             found.append(of_items.argmax(1).cpu())
     return torch.cat(found)
 

@@ -7,24 +7,28 @@ Protocols: `linear` trains a slim detector on the frozen encoder, `finetune` tra
 from __future__ import annotations
 
 import copy
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torchvision.models.detection import FCOS
 
 from hotstart.config import Protocol, Split
 from hotstart.data.boxes import BoxSet, check_boxes
 from hotstart.data.dataset import Dataset
-from hotstart.downstream.average_precision import Detections, match, predictions_of
+from hotstart.data.panel import Panel
+from hotstart.downstream.average_precision import match, predictions_of
+from hotstart.downstream.box_pictures import box_panel
 from hotstart.downstream.detector import picture_side
 from hotstart.downstream.detector_training import DetectSettings, detect_objects, fit_detector
 from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.downstream.predictions import BoxPredictions
-from hotstart.downstream.subsets import label_subset
+from hotstart.downstream.search import train_with_best_rate
+from hotstart.downstream.subsets import inner_folds, label_subset
 from hotstart.encoders.build import build_encoder
 from hotstart.encoders.encoder import Encoder
 from hotstart.errors import DataError, UsageError
@@ -53,7 +57,8 @@ def detect(
     detector reads a pyramid of several.
 
     `ap` is the mean over overlaps of 0.5 to 0.95 and over the classes that have objects in the
-    split; the detail has `ap50`, `ap75` and `per_class`. `chance` is 0: what no box at all gets.
+    split, `ap50` and `ap75` those of one overlap; the detail has the `ap` of each class. `chance`
+    is 0: what no box at all gets. The learning rate is chosen within the pictures in use.
 
     Raises UsageError for an argument that is not allowed, DataError for data without boxes to learn
     from or to ask for, or with a class that is asked but never shown.
@@ -87,10 +92,10 @@ class _Task:
             label_subset(data.labels[self.train], data.hashes[self.train], fraction, seed)
         ]
 
-    def predictions(self, found: Sequence[Detections], most: int) -> BoxPredictions:
-        truth = self.dataset.boxes.of(self.asked)
-        matches = match(truth, found, len(self.dataset.classes), most)
-        return predictions_of(self.dataset.hashes[self.asked], found, matches)
+    def folds(self, items: Int64s, seed: int) -> list[Int64s]:
+        """Parts of `items` on which settings are chosen."""
+        data = self.dataset
+        return inner_folds(data.labels[items], data.hashes[items], data.groups[items], seed)
 
 
 def _prepare(
@@ -140,50 +145,102 @@ def _run(
     for fraction in fractions:
         items = task.subset(fraction, seed)
         for protocol in protocols:
-            began = time.perf_counter()
-            side = picture_side(encoder, settings.detector)
             start = encoder if protocol != "scratch" else build_encoder(encoder.spec, seed)
-            model, detail = fit_detector(
-                start,
-                task.dataset,
-                items,
-                frozen=protocol == "linear",
-                settings=settings,
-                seed=seed,
-                device=device,
-                name=f"{protocol} on {len(items)} pictures",
-                progress=progress,
-            )
-            found = detect_objects(model, side, task.dataset, task.asked, device)
-            predictions = task.predictions(found, settings.detector.most_boxes)
-            detail |= {"seconds": time.perf_counter() - began}
-            yield _outcome(task, protocol, fraction, seed, predictions, detail)
+            trained = _Training(start, task, protocol, settings, seed, device)
+            predictions, detail = trained.run(items, progress)
+            detail |= {"per_class": _per_class(task, predictions)}
+            for metric in predictions.metrics:
+                yield Outcome(
+                    protocol=protocol,
+                    stage="last",
+                    labels=fraction,
+                    split=task.split,
+                    seed=seed,
+                    metric=metric,
+                    value=predictions.value(metric),
+                    chance=0.0,
+                    predictions=predictions,
+                    detail=detail,
+                    panel=_panel(task, protocol, fraction, predictions) if metric == "ap" else None,
+                )
 
 
-def _outcome(
-    task: _Task,
-    protocol: Protocol,
-    fraction: float,
-    seed: int,
-    predictions: BoxPredictions,
-    detail: dict[str, Any],
-) -> Outcome:
+def _panel(
+    task: _Task, protocol: Protocol, fraction: float, predictions: BoxPredictions
+) -> Panel | None:
+    if task.split == "test":
+        return None
+    data = task.dataset
+    return box_panel(
+        data,
+        task.asked,
+        predictions,
+        name=f"detect-{protocol}-{fraction:g}-{data.fingerprint[:8]}",
+        title=f"Boxes in {Path(data.name).name}: {protocol}, {100 * fraction:.4g} % of the labels",
+    )
+
+
+def _per_class(task: _Task, predictions: BoxPredictions) -> dict[str, float]:
+    """AP of each class of which there are objects."""
     each = predictions.by_class(np.ones((1, len(task.asked)), np.int64))[0].tolist()
     named = zip(task.dataset.classes, each, strict=True)
-    return Outcome(
-        protocol=protocol,
-        stage="last",
-        labels=fraction,
-        split=task.split,
-        seed=seed,
-        metric="ap",
-        value=predictions.value("ap"),
-        chance=0.0,
-        predictions=predictions,
-        detail={
-            "ap50": predictions.value("ap50"),
-            "ap75": predictions.value("ap75"),
-            "per_class": {name: value for name, value in named if value == value},
-            **detail,
-        },
-    )
+    return {name: value for name, value in named if value == value}
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The trainings of one protocol on one encoder."""
+
+    encoder: Encoder
+    task: _Task
+    protocol: Protocol
+    settings: DetectSettings
+    seed: int
+    device: torch.device
+
+    @property
+    def side(self) -> int:
+        """Of the pictures that the detector sees, px."""
+        return picture_side(self.encoder, self.settings.detector)
+
+    def run(
+        self, items: Int64s, progress: Progress | None
+    ) -> tuple[BoxPredictions, dict[str, Any]]:
+        """Answers for the pictures asked, after training on `items`; how they came about."""
+        steps = self.settings.steps_for(len(items))
+        found = train_with_best_rate(
+            self._fit,
+            lambda model, part: self._answers(model, part).value("ap"),
+            items,
+            self.task.folds(items, self.seed)[: self.settings.trial_folds],
+            self.settings.rates_for(self.protocol),
+            steps=steps,
+            trial_steps=max(1, round(self.settings.trial_length * steps)),
+            name=f"{self.protocol} on {len(items)} pictures",
+            progress=progress,
+        )
+        detail = {**found.detail(steps, len(items)), "size_px": self.side}
+        return self._answers(found.model, self.task.asked), detail
+
+    def _fit(
+        self, items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> FCOS:
+        return fit_detector(
+            self.encoder,
+            self.task.dataset,
+            items,
+            frozen=self.protocol == "linear",
+            learning_rate=rate,
+            steps=steps,
+            settings=self.settings,
+            seed=self.seed,
+            device=self.device,
+            tick=tick,
+        )
+
+    def _answers(self, model: FCOS, items: Int64s) -> BoxPredictions:
+        data = self.task.dataset
+        found = detect_objects(model, self.side, data, items, self.device)
+        most = self.settings.detector.most_boxes
+        matches = match(data.boxes.of(items), found, len(data.classes), most)
+        return predictions_of(data.hashes[items], found, matches)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from torchvision.models.detection import FCOS
 from hotstart.augment import ViewSettings, apply_view, draw_view
 from hotstart.augment.boxes import boxes_in_view, whole_box
 from hotstart.augment.settings import plain
-from hotstart.config import Field, Settings
+from hotstart.config import Field, Protocol, Settings
 from hotstart.data.boxes import Boxes, BoxSet
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
@@ -22,7 +24,6 @@ from hotstart.downstream.average_precision import Detections
 from hotstart.downstream.classifier import _decayed, _order, _warm_up_and_cosine
 from hotstart.downstream.detector import DetectorSettings, Target, build_detector, picture_side
 from hotstart.downstream.features import evaluating
-from hotstart.downstream.outcome import Progress
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
@@ -33,15 +34,34 @@ LEAST_SEEN = 0.3
 class DetectSettings(Settings):
     """How detectors are trained: the same for every protocol, but for where they start."""
 
-    steps: int = Field(default=500, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    """Optimiser steps; None: 500 for 200 pictures, growing with their root, from 150 to 3,000."""
     batch_size: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    frozen_learning_rates: tuple[float, ...] = Field(default=(1e-3, 4e-3), min_length=1)
+    """AdamW's for `linear`, each tried on inner validation parts."""
+    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    """The same for `finetune`."""
+    scratch_learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
+    """The same for `scratch`: random weights have further to go."""
+    trial_folds: int = Field(default=1, ge=1)
+    """On how many of the inner parts each learning rate is tried."""
+    trial_length: float = Field(default=0.25, gt=0, le=1)
+    """Length of a trial, its schedule included, as a share of `steps`."""
     weight_decay: float = 0.05
     views: ViewSettings = ViewSettings(
         crop_scale=(0.4, 1.0), strength=0.3, hue=0.1, grey=0.0, blur=0.0
     )
     """Training sees random crops, mirrored and with changed colours; evaluation the whole."""
     detector: DetectorSettings = DetectorSettings()
+
+    def rates_for(self, protocol: Protocol) -> tuple[float, ...]:
+        """Learning rates to be tried."""
+        rates = {"linear": self.frozen_learning_rates, "scratch": self.scratch_learning_rates}
+        return rates.get(protocol, self.learning_rates)
+
+    def steps_for(self, pictures: int) -> int:
+        """Optimiser steps for this many annotated pictures."""
+        return self.steps or min(max(round(500 * math.sqrt(pictures / 200)), 150), 3_000)
 
 
 def fit_detector(
@@ -50,15 +70,17 @@ def fit_detector(
     items: Int64s,
     *,
     frozen: bool,
+    learning_rate: float,
+    steps: int,
     settings: DetectSettings,
     seed: int,
     device: torch.device,
-    name: str,
-    progress: Progress | None = None,
-) -> tuple[FCOS, dict[str, object]]:
+    tick: Callable[[], None],
+) -> FCOS:
     """A copy of `encoder` with a new detector on it, trained on the pictures `items`.
 
-    AdamW with linear warm-up and cosine decay to 0. The same seed gives the same weights.
+    tick: called after every step. AdamW with linear warm-up and cosine decay to
+    0. The same seed gives the same weights.
     """
     cuda = [device] if device.type == "cuda" else []
     side = picture_side(encoder, settings.detector)
@@ -70,9 +92,9 @@ def fit_detector(
         model.to(device=device, memory_format=torch.channels_last)
         model.train()
         groups = _decayed(model, settings.weight_decay)
-        optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(settings.steps))
-        order = _order(items, settings.steps * settings.batch_size, seed)
+        optimiser = torch.optim.AdamW(groups, lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
+        order = _order(items, steps * settings.batch_size, seed)
         loader = Loader(dataset, frozenset({"image", "index"}), order, settings.batch_size)
         for step, batch in enumerate(loader):
             draws = Draws(seed, step, total=settings.batch_size)
@@ -84,9 +106,8 @@ def fit_detector(
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
-            if progress is not None:
-                progress(name, step + 1, settings.steps)
-    return model, {"label_count": len(items), "steps": settings.steps, "size_px": side}
+            tick()
+    return model
 
 
 def training_view(

@@ -84,7 +84,7 @@ def extract(
 ) -> Features:
     """Features of the items `indices`, in that order, at the encoder's own picture size.
 
-    reading: how it reads them; None is `reading_of`. Features are the mean over the windows of an
+    reading: how it reads them; None is `reading_of`. Features are the mean over the views of an
     item.
 
     The encoder is on `device`. It runs in evaluation mode and is left bit for bit as it was.
@@ -96,23 +96,23 @@ def extract(
     done = 0
     with evaluating(encoder), torch.inference_mode():
         for views in reading.views(dataset, indices, encoder.spec.size, device):
-            rows = slice(done, done + len(views) // reading.windows)
+            rows = slice(done, done + len(views) // reading.views_each)
             if stages:
                 h, maps = encoder.forward_stages(views)
                 for kept, stage in zip(pooled, maps, strict=True):
-                    kept[rows] = _over_windows(stage.mean(tuple(range(2, stage.ndim))), reading)
+                    kept[rows] = _over_views(stage.mean(tuple(range(2, stage.ndim))), reading)
             else:
                 h = encoder(views)
-            last[rows] = _over_windows(h, reading)
+            last[rows] = _over_views(h, reading)
             done = rows.stop
             if progress is not None:
                 progress("features", done, size)
     return Features(last, tuple(pooled))
 
 
-def _over_windows(features: Tensor, reading: Reading) -> Tensor:
-    """(items x windows, D) -> (items, D)."""
-    mean: Tensor = features.unflatten(0, (-1, reading.windows)).mean(1)
+def _over_views(features: Tensor, reading: Reading) -> Tensor:
+    """(items x views, D) -> (items, D)."""
+    mean: Tensor = features.unflatten(0, (-1, reading.views_each)).mean(1)
     return mean
 
 

@@ -1,4 +1,4 @@
-"""How an encoder reads items: a picture by one view, a video by clips of several moments."""
+"""How an encoder reads items: a picture by one view, a video or a sound at several moments."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.augment import ViewSettings, centre_clip, centre_view, random_clip, random_view
+from hotstart.augment import (
+    ViewSettings,
+    as_waves,
+    centre_clip,
+    centre_view,
+    random_clip,
+    random_view,
+)
 from hotstart.data.clips import FRAMES
 from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, Spec, to_device
+from hotstart.encoders.audio import AudioEncoder
 from hotstart.encoders.encoder import Encoder
 
 PICTURES_AT_ONCE = 256
+LOUDER_DB = 6.0
+"""By how much a sound is made louder or softer at most, in training."""
 
 
 class Reading(ABC):
     """From the samples of a batch to what the encoder takes.
 
-    windows: moments of each item that are looked at in evaluation; what the encoder says of them is
-    averaged.
+    windows: moments of each item that are looked at in evaluation
+    views_each: views of each item that these give; what the encoder says of them is averaged
     """
 
     windows: int
+
+    @property
+    def views_each(self) -> int:
+        return self.windows
 
     @property
     @abstractmethod
@@ -39,7 +53,7 @@ class Reading(ABC):
     @property
     @abstractmethod
     def batch_size(self) -> int:
-        """Views that are read at once in evaluation, a multiple of `windows`."""
+        """Moments that are looked at once in evaluation, a multiple of `windows`."""
 
     @abstractmethod
     def plain(self, batch: Batch, size: int) -> Tensor:
@@ -111,11 +125,17 @@ class ClipWindows(Reading):
     """Clips of each video: `windows` of them in evaluation, spread evenly over it.
 
     frames, seconds: of each clip, see `Spec`
+    apart: an encoder of pictures is given the frames one by one
     """
 
     frames: int = FRAMES
     seconds: float | None = None
     windows: int = 1
+    apart: bool = False
+
+    @property
+    def views_each(self) -> int:
+        return self.windows * (self.frames if self.apart else 1)
 
     @property
     def needs(self) -> Mapping[str, Spec]:
@@ -126,19 +146,52 @@ class ClipWindows(Reading):
         return max(PICTURES_AT_ONCE // (self.frames * self.windows), 1) * self.windows
 
     def plain(self, batch: Batch, size: int) -> Tensor:
-        """(B, 3, frames, size, size)."""
-        return centre_clip(batch["clip"], size)
+        """(B, 3, frames, size, size), or apart (B frames, 3, size, size)."""
+        clips = centre_clip(batch["clip"], size)
+        return clips.transpose(1, 2).flatten(0, 1) if self.apart else clips
 
     def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        """(B, 3, frames, size, size): what learns reads clips."""
+        assert not self.apart
         return random_clip(batch["clip"], settings, size, rng)
+
+
+@dataclass(frozen=True)
+class SoundWindows(Reading):
+    """Stretches of sound of each item: `windows` of them in evaluation, spread evenly over it.
+
+    seconds: of each
+    """
+
+    seconds: float
+    windows: int = 1
+
+    @property
+    def needs(self) -> Mapping[str, Spec]:
+        return {"audio": Spec(seconds=self.seconds)}
+
+    @property
+    def batch_size(self) -> int:
+        return max(PICTURES_AT_ONCE // self.windows, 1) * self.windows
+
+    def plain(self, batch: Batch, size: int) -> Tensor:
+        """(B, n)."""
+        return as_waves(batch["audio"])
+
+    def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        """As loud as is drawn; `settings` are of pictures."""
+        gain = 10 ** (rng.uniform(-LOUDER_DB, LOUDER_DB) / 20)
+        return as_waves(batch["audio"]) * gain[:, None].to(batch["audio"].device)
 
 
 def reading_of(encoder: Encoder, dataset: Dataset) -> Reading:
     """How `encoder` reads the items of `dataset` where nothing else is asked.
 
     One of clips reads the clip in the middle of a video; a picture it is shown as a clip in which
-    nothing moves.
+    nothing moves. One of sounds hears the middle of a sound, or of a video.
     """
+    if isinstance(encoder, AudioEncoder):
+        return SoundWindows(encoder.sound.seconds)
     if encoder.kind != "video":
         return Stills()
     return ClipWindows() if "clip" in dataset.keys else Stills(FRAMES)

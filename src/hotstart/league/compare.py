@@ -17,6 +17,7 @@ from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, LocalExecutor
 from hotstart.league.known import known_steps, read_known, take_over
+from hotstart.league.measures import data_key, open_for
 from hotstart.league.plan import (
     Evaluation,
     Plan,
@@ -142,17 +143,28 @@ def _run(
 
 
 def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
-    """Every data set by its name; those that are evaluated on have what that needs."""
-    size = asked.size
-    datasets: dict[str, Dataset] = {}
-    for data in (asked.data, *(data for _, data in asked.evaluations)):
-        if data not in datasets:
-            datasets[data] = open_dataset(
-                data, size=size, label=asked.label, group=asked.group, progress=caching
-            )
-            size = datasets[data].size
+    """Every data set by its `data_key`; those that are evaluated on have what that needs."""
+    first = open_dataset(
+        asked.data,
+        size=asked.size,
+        label=asked.label_of(asked.data),
+        group=asked.group,
+        progress=caching,
+    )
+    datasets = {asked.data: first}
     for kind, data in asked.evaluations:
-        missing = set(DOWNSTREAM[kind].needs) - datasets[data].keys
+        key = data_key(kind, data)
+        if key not in datasets:
+            datasets[key] = open_for(
+                kind,
+                data,
+                size=first.size,
+                label=asked.label_of(data, kind),
+                group=asked.group,
+                allow_leak=asked.allow_leak,
+                progress=caching,
+            )
+        missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys
         if missing:
             raise DataError(
                 f"{data} has no {', '.join(sorted(missing))}, which {kind} needs: give labelled "

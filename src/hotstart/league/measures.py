@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
 from hotstart.data.boxes import open_boxes
 from hotstart.data.cache import Progress as Caching
+from hotstart.data.masked import open_masked
+from hotstart.downstream.action import ActionSettings, action
 from hotstart.downstream.classifier import FinetuneSettings
 from hotstart.downstream.classify import classify
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector_training import DetectSettings
 from hotstart.downstream.outcome import Outcome
+from hotstart.downstream.segment import segment
 from hotstart.errors import UsageError
 
 
@@ -25,23 +27,57 @@ class Measure:
     run: Callable[..., Iterable[Outcome]]
     """Called as `classify` is."""
     open: Callable[..., Dataset]
-    """Called as `open_dataset` is, with `size` the encoder's."""
+    """Called as `open_for` is, without `on`; `size` is the encoder's."""
     training: Mapping[Protocol, Settings] = field(default_factory=dict)
-    """Settings of the protocols that train by gradient descent: other settings, other records."""
+    """Settings of the protocols that have some: other settings, other records."""
     stages: bool = False
     """Whether `linear` is measured at every stage of the encoder too."""
     maps: bool = False
     """Whether each picture has one class, by which a map of features may be coloured."""
 
 
+def _open_labelled(
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
+) -> Dataset:
+    """Pictures or videos with a class each; what is in two splits is the data's own matter."""
+    return open_dataset(data, size=size, label=label, group=group, progress=progress)
+
+
 def _open_boxes(
-    data: str, *, size: int | None, label: str | None, group: str | None, progress: Caching | None
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
 ) -> Dataset:
     """Boxes are seen at the detector's size, whatever the encoder was trained at."""
     if label is not None:
         raise UsageError(f"--label {label}: boxes bring their classes; only tables have columns")
     side = DetectSettings().detector.size_px
-    return open_boxes(data, size=side, group=group, progress=progress)
+    return open_boxes(data, size=side, group=group, allow_leak=allow_leak, progress=progress)
+
+
+def _open_masks(
+    data: str,
+    *,
+    size: int | None,
+    label: str | None,
+    group: str | None,
+    allow_leak: bool,
+    progress: Caching | None,
+) -> Dataset:
+    """Pictures to be segmented are read whole, whatever side the encoder was trained at."""
+    if label is not None:
+        raise UsageError(f"--label {label}: label maps hold the classes; only tables have columns")
+    return open_masked(data, group=group, allow_leak=allow_leak, progress=progress)
 
 
 def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]:
@@ -51,15 +87,28 @@ def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]
 MEASURES: dict[str, Measure] = {
     "classify": Measure(
         classify,
-        open_dataset,
+        _open_labelled,
         _alike(FinetuneSettings(), "finetune", "scratch"),
         stages=True,
         maps=True,
     ),
+    "action": Measure(
+        action,
+        _open_labelled,
+        _alike(ActionSettings(), "knn", "linear", "finetune", "scratch"),
+        stages=True,
+        maps=True,
+    ),
+    "segment": Measure(segment, _open_masks, stages=True),
     "detect": Measure(
         detect, _open_boxes, _alike(DetectSettings(), "linear", "finetune", "scratch")
     ),
 }
+
+
+def data_key(on: str, data: str) -> str:
+    """By what a league knows DATA, as `on` reads it, from the same as pictures alone."""
+    return data if MEASURES[on].open is _open_labelled else f"{on}={data}"
 
 
 def open_for(
@@ -69,9 +118,11 @@ def open_for(
     size: int | None,
     label: str | None = None,
     group: str | None = None,
+    allow_leak: bool = False,
     progress: Caching | None = None,
 ) -> Dataset:
     """DATA as the downstream task `on` (or `pretext`) reads it."""
-    opener: Any = MEASURES[on].open if on in MEASURES else open_dataset
-    dataset: Dataset = opener(data, size=size, label=label, group=group, progress=progress)
-    return dataset
+    opener = MEASURES[on].open if on in MEASURES else _open_labelled
+    return opener(
+        data, size=size, label=label, group=group, allow_leak=allow_leak, progress=progress
+    )

@@ -16,15 +16,16 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
-from hotstart.league.measures import MEASURES
+from hotstart.league.measures import MEASURES, data_key
 from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
 from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
 from hotstart.league.variants import SETTINGS
 from hotstart.training import folder as files
 
-Question = tuple[str, str, str | None, str | int | None, float | None, str, int]
-"""Settings hash, downstream, protocol, stage, labels, split, seed: what a record answers."""
+Question = tuple[str, str, str | None, str | int | None, float | None, str, int, str | None]
+"""Settings hash, downstream, protocol, stage, labels, split, seed, metric (None for a pretext
+task's own): what a record answers."""
 
 
 def question(record: Record) -> Question:
@@ -37,6 +38,7 @@ def question(record: Record) -> Question:
         record.labels,
         record.split,
         record.seed,
+        None if record.downstream == "pretext" else record.metric,
     )
 
 
@@ -53,7 +55,7 @@ class Pretraining:
     def question(self) -> Question:
         """What its record answers."""
         seed = self.settings.seed
-        return (self.settings_hash, "pretext", None, None, None, "heldout", seed)
+        return (self.settings_hash, "pretext", None, None, None, "heldout", seed, None)
 
     def done(self, known: Mapping[Question, Record]) -> bool:
         """Whether the encoder and its record are there."""
@@ -155,7 +157,7 @@ def make_plan(
         for number, (kind, data) in enumerate(asked.evaluations):
             protocols = DOWNSTREAM[kind].protocols(settings.task, asked.protocols)
             if protocols:
-                pictures = datasets[data].fingerprint
+                pictures = datasets[data_key(kind, data)].fingerprint
                 plan.evaluations.append(
                     _evaluation(asked, run, number, protocols, pictures, stages[spec])
                 )
@@ -175,11 +177,12 @@ def _evaluation(
     several = len(asked.evaluations) > 1
     hashed = {p: evaluation_hash(run.settings_hash, seed, pictures, kind, p) for p in protocols}
     questions = [
-        (hashed[protocol], kind, protocol, stage, share, asked.split, seed)
+        (hashed[protocol], kind, protocol, stage, share, asked.split, seed, metric)
         for share in asked.labels
         for protocol in protocols
         for stage in ("last", *range(1, stages + 1))
         if stage == "last" or (asked.stages and protocol == "linear" and MEASURES[kind].stages)
+        for metric in DOWNSTREAM[kind].measured(protocol, stage)
     ]
     arguments = {
         "subject": str(run.folder),
@@ -190,8 +193,9 @@ def _evaluation(
         "split": asked.split,
         "seed": seed,
         "stages": asked.stages,
-        "label": asked.label,
+        "label": asked.label_of(data, kind),
         "group": asked.group,
+        "allow_leak": asked.allow_leak,
         "accelerator": asked.accelerator,
     }
     who = run.title.rpartition(":")[0]

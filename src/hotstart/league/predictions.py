@@ -91,7 +91,9 @@ def _read(path: Path, record: Record) -> Predictions:
 def _parts(record: Record) -> list[str]:
     labels = None if record.labels is None else f"{record.labels:g}"
     named = (record.task, record.downstream, record.protocol, record.stage)
-    return [str(part) for part in (*named, labels, record.split, record.seed)]
+    # One file serves every metric that its kind of answers can tell.
+    metric = "" if record.metric in kind_of(record.metric).metrics else record.metric
+    return [str(part) for part in (*named, labels, record.split, record.seed, metric)]
 
 
 def _names(record: Record) -> tuple[str, str]:

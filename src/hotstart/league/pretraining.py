@@ -117,8 +117,8 @@ def default_encoder(task: str) -> str:
     """The only one that it can fill; of clips a small 3-D CNN; or a small CNN, or a small ViT."""
     cls = task_class(task)
     kinds = sorted(DEFAULTS, key=lambda kind: kind == "video", reverse="clip" in cls.needs)
-    fitting = (DEFAULTS[kind] for kind in kinds if kind in cls.accepts)
-    return find(task).encoder or next(fitting, DEFAULT_ENCODER)
+    fitting = (*cls.encoders, *(DEFAULTS[kind] for kind in kinds if kind in cls.accepts))
+    return find(task).encoder or next(iter(fitting), DEFAULT_ENCODER)
 
 
 def check_names(values: dict[str, Any]) -> None:

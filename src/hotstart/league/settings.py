@@ -33,6 +33,15 @@ class Downstream:
     frozen: tuple[Protocol, ...]
     trained: tuple[Protocol, ...]
     """Those whose control is the same training from random weights, `scratch`."""
+    metrics: tuple[str, ...] = ("top1",)
+    """The one that ranks the tasks first; stages are measured by that alone."""
+    own_metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same of protocols that are measured by others."""
+
+    def measured(self, protocol: str, stage: str | int = "last") -> tuple[str, ...]:
+        """Every metric that `protocol` gives at `stage`."""
+        found = self.own_metrics.get(protocol, self.metrics)
+        return found if stage == "last" else found[:1]
 
     def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
         """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
@@ -64,8 +73,24 @@ class Downstream:
 
 DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
-    "detect": Downstream(needs=("boxes",), frozen=("linear",), trained=("finetune",)),
+    "action": Downstream(
+        needs=("clip", "label"),
+        frozen=("knn", "linear"),
+        trained=("finetune",),
+        metrics=("top1", "top1_one_frame"),
+        own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
+    ),
+    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=(), metrics=("miou",)),
+    "detect": Downstream(
+        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap", "ap50", "ap75")
+    ),
 }
+
+
+def ranks_by(downstream: str, protocol: str, metric: str) -> bool:
+    """Whether `protocol` ranks the tasks by `metric`; what nobody knows does."""
+    known = DOWNSTREAM.get(downstream)
+    return known is None or metric == known.measured(protocol)[0]
 
 
 class LeagueSettings(Settings):
@@ -95,6 +120,8 @@ class LeagueSettings(Settings):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None
+    allow_leak: bool = False
+    """Whether a picture may be in two splits of boxes or masks."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
     """Values by task and setting: each is a contender that differs from its task in that alone."""
@@ -104,6 +131,17 @@ class LeagueSettings(Settings):
         """Kind and data of each downstream evaluation."""
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+
+    def label_of(self, data: str, kind: str | None = None) -> str | None:
+        """`label`, a column of tables, as `data` is opened: for pretraining, or for `kind`.
+
+        Not for a folder where there is a table too, nor where no label of a table is read.
+        """
+        if kind is not None and "label" not in DOWNSTREAM[kind].needs:
+            return None
+        everything = (self.data, *(where for _, where in self.evaluations))
+        of_tables = any(Path(one).is_file() for one in everything)
+        return None if of_tables and not Path(data).is_file() else self.label
 
 
 def check(values: Mapping[str, Any]) -> LeagueSettings:

@@ -17,6 +17,7 @@ from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_co
 from hotstart.league.difficulty import Sweep, sweeps
 from hotstart.league.predictions import Kept
 from hotstart.league.records import Record, read_records
+from hotstart.league.settings import ranks_by
 from hotstart.league.statistics import (
     Agreement,
     PairedGain,
@@ -43,6 +44,8 @@ class Statistics:
     """Over the same columns."""
     notes: list[str]
     """Sentences on what is missing."""
+    ranked: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Those columns by name: mean of each task."""
     difficulty: list[Sweep] = field(default_factory=list)
     """Each setting that was swept, with what its values came to."""
 
@@ -86,10 +89,16 @@ def league_statistics(folder: Path) -> Statistics:
         )
         for arena, columns in tables.items()
     ]
+    # What the tasks are ranked by comes first.
+    arenas.sort(
+        key=lambda one: (
+            not any(ranks_by(one.downstream, c.protocol, one.metric) for c in one.columns)
+        )
+    )
     ranked = _ranked(arenas)
     told = [f"{text} In {count} column(s)." for text, count in Counter(notes).items()]
     agreement, ranks = kendall_tau(ranked), mean_rank(ranked)
-    return Statistics(arenas, agreement, ranks, told, sweeps(records, arenas))
+    return Statistics(arenas, agreement, ranks, told, ranked, sweeps(records, arenas))
 
 
 class _Question(NamedTuple):
@@ -202,10 +211,15 @@ def _with(standing: Standing, gain: PairedGain, resampled: Resampled) -> Standin
 
 
 def _ranked(arenas: Iterable[Arena]) -> dict[str, dict[str, float]]:
-    """Name of each column of the last stage -> task -> mean, without controls and variants."""
+    """Name of each column of the last stage -> task -> mean, without controls and variants.
+
+    A protocol ranks by one of its metrics (`settings.Downstream`).
+    """
     columns: dict[str, dict[Who, float]] = {}
     for arena in arenas:
         for column in arena.columns:
+            if not ranks_by(arena.downstream, column.protocol, arena.metric):
+                continue
             tasks = [
                 one for one in column.standings if not is_control(one.task) and not one.variant
             ]

@@ -66,8 +66,10 @@ def _columns(reading: Reading) -> dict[str, dict[str, float]]:
     """Column -> task -> value, of columns with enough tasks."""
     arenas = reading.standings.arenas
     found = {}
-    for arena in sorted(arenas, key=lambda arena: arena != reading.arena):
+    for arena in reading.arenas:
         for question in columns_of(reading.standings, arena):
+            if not arena.ranks(question.protocol):
+                continue
             values = {
                 reading.names[who]: cells[question].mean
                 for who, cells in arenas[arena].items()

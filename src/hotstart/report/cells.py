@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hotstart.league.records import Record
+from hotstart.league.settings import ranks_by
 from hotstart.report.words import (
     DOWNSTREAM,
+    ONE_FRAME,
     data_name,
     is_fraction,
     metric_name,
@@ -30,9 +32,19 @@ class Arena(NamedTuple):
 
     @property
     def title(self) -> str:
-        """`Classification on cifar10, validation split`."""
+        """`Classification on cifar10, validation split`; with the metric, unless it is top-1."""
         task = DOWNSTREAM.get(self.downstream, self.downstream)
-        return f"{task} on {data_name(self.data)}, {split_name(self.split)}"
+        metric = "" if self.metric == "top1" else f", {metric_name(self.metric)}"
+        return f"{task} on {data_name(self.data)}, {split_name(self.split)}{metric}"
+
+    @property
+    def one_frame(self) -> Arena:
+        """The same of one frame of each video."""
+        return self._replace(metric=self.metric + ONE_FRAME)
+
+    def ranks(self, protocol: str) -> bool:
+        """Whether that protocol ranks the tasks by this metric."""
+        return ranks_by(self.downstream, protocol, self.metric)
 
     @property
     def unit(self) -> str:

@@ -139,7 +139,7 @@ def _difficulty(reading: Reading, sweep: Sweep) -> Difficulty:
     if arena is not None:
         charts.append(_own_chart(reading, sweep, arena, own))
         sentences.append(own_words(sweep.setting, arena.metric, own))
-    arenas = sorted(reading.standings.arenas, key=lambda one: one != reading.arena)
+    arenas = [one for one in reading.arenas if one == reading.arena or reading.ranks(one)]
     for one in arenas:
         question = main_question(reading.standings, one)
         found = _transfer(reading, sweep, one, question)

@@ -156,7 +156,7 @@ def _each(
     reading: Reading, draw: Callable[[Reading, Arena], list[Chart]]
 ) -> list[tuple[str, list[Chart]]]:
     """Charts of every arena that has some, the page's leading one first; a title if several."""
-    arenas: list[Arena] = sorted(reading.standings.arenas, key=lambda a: a != reading.arena)
+    arenas = reading.arenas
     found = [(arena.title, charts) for arena in arenas if (charts := draw(reading, arena))]
     return found if len(arenas) > 1 else [("", charts) for _, charts in found]
 

@@ -50,6 +50,24 @@ class Reading:
         return [who for who in self.names if who.role not in CONTROL_ROLES]
 
     @property
+    def arenas(self) -> list[Arena]:
+        """The leading one, then those whose metric ranks the tasks, then all others.
+
+        What one frame tells is no comparison of its own: it stands beside its video's.
+        """
+        known = self.standings.arenas
+        beside = {arena.one_frame for arena in known}
+
+        def place(arena: Arena) -> tuple[bool, bool]:
+            return arena != self.arena, not self.ranks(arena)
+
+        return sorted((arena for arena in known if arena not in beside), key=place)
+
+    def ranks(self, arena: Arena) -> bool:
+        """Whether some protocol ranks the tasks by the metric of `arena`."""
+        return _ranks(self.standings, arena)
+
+    @property
     def many(self) -> bool:
         """Whether there are more tasks than colours."""
         return len(self.tasks) > TONES
@@ -90,17 +108,22 @@ def read(runs: Sequence[Run]) -> Reading:
 
 
 def main_arena(standings: Standings) -> Arena | None:
-    """Most contenders, then the test split, then most numbers."""
+    """Most contenders, then one that ranks tasks, then the test split, then most numbers."""
     if not standings.arenas:
         return None
     return max(
         standings.arenas,
         key=lambda a: (
             len(standings.arenas[a]),
+            _ranks(standings, a),
             a.split == "test",
             sum(len(cells) for cells in standings.arenas[a].values()),
         ),
     )
+
+
+def _ranks(standings: Standings, arena: Arena) -> bool:
+    return any(arena.ranks(q.protocol) for cells in standings.arenas[arena].values() for q in cells)
 
 
 def main_question(standings: Standings, arena: Arena) -> Question:

@@ -48,6 +48,8 @@ class Shown:
     """What the column is sorted by."""
     share: float | None = None
     """Of the column's greatest, in percent, for a bar."""
+    one_frame: str = ""
+    """The value of one frame of each video."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ class Table:
         return any(cell.interval for row in self.rows for cell in row.cells)
 
     @property
+    def of_videos(self) -> bool:
+        return any(cell.one_frame for row in self.rows for cell in row.cells)
+
+    @property
     def several_tasks(self) -> bool:
         return sum(row.role == "task" for row in self.rows) > 1
 
@@ -132,8 +138,7 @@ class Table:
 
 def tables(reading: Reading) -> list[Table]:
     """One table for each arena with numbers of the last stage, the page's leading one first."""
-    arenas = sorted(reading.standings.arenas, key=lambda arena: arena != reading.arena)
-    asked = {arena: columns_of(reading.standings, arena) for arena in arenas}
+    asked = {arena: columns_of(reading.standings, arena) for arena in reading.arenas}
     return [_table(reading, arena, questions) for arena, questions in asked.items() if questions]
 
 
@@ -232,9 +237,11 @@ def _shown(reading: Reading, arena: Arena, who: Contender, question: Question, b
         f"seed {seed}: {number(v, metric)}"
         for seed, v, _ in sorted(cell.replicates, key=lambda r: r.seed)
     )
+    still = reading.standings.cell(arena.one_frame, who, question)
+    frame = number(still.mean, metric) if still is not None else ""
     gain = reading.evidence.gain(arena, who, question)
     if gain is None:
-        return Shown(value, deviation, told=told, key=cell.mean)
+        return Shown(value, deviation, told=told, key=cell.mean, one_frame=frame)
     shown = number(gain.mean, metric, sign=True)
     told += f"; {shown} against {reading.names[gain.baseline]}"
     ends = ""
@@ -254,6 +261,7 @@ def _shown(reading: Reading, arena: Arena, who: Contender, question: Question, b
         best,
         told,
         cell.mean,
+        one_frame=frame,
     )
 
 

@@ -12,9 +12,12 @@ THIN = "\u202f"
 """Narrow no-break space: between a number and its unit."""
 
 FRACTIONS = frozenset(
-    {"top1", "top5", "miou", "ap", "ap50", "recall1", "accuracy", "positive_first"}
+    {"top1", "top5", "miou", "ap", "ap50", "recall1", "recall5", "accuracy", "positive_first"}
 )
 """Metrics whose values are fractions in 0..1 and are shown in percent; higher is better."""
+
+ONE_FRAME = "_one_frame"
+"""Ends the name of a metric of one frame of each video."""
 
 PROTOCOLS = {
     "knn": "k-NN",
@@ -34,10 +37,12 @@ METRICS = {
     "ap": "average precision",
     "ap50": "average precision at IoU 0.5",
     "recall1": "recall at 1",
+    "recall5": "recall at 5",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
     "corner_error": "corner error (sides of the picture, less is better)",
     "chroma_error": "chroma error",
+    "end_point_error": "end-point error (sides of the picture, less is better)",
     "best_f": "best F-measure",
     "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",
@@ -47,7 +52,7 @@ SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out 
 
 def is_fraction(metric: str) -> bool:
     """Whether values of `metric` are shares, to be shown in percent."""
-    bare = metric.rpartition(".")[2]
+    bare = metric.rpartition(".")[2].removesuffix(ONE_FRAME)
     return bare in FRACTIONS or bare.endswith("accuracy")
 
 
@@ -128,7 +133,9 @@ def heading(text: str) -> str:
 def metric_name(name: str) -> str:
     """`psnr_db` -> PSNR; `rotation.accuracy`, of several tasks at once -> accuracy of rotation."""
     task, _, bare = name.rpartition(".")
-    told = METRICS.get(bare, bare.replace("_", " "))
+    plain = bare.removesuffix(ONE_FRAME)
+    told = METRICS.get(plain, plain.replace("_", " "))
+    told += " of one frame" if plain != bare else ""
     return f"{told} of {task}" if task else told
 
 

@@ -1,0 +1,227 @@
+"""Segmentation as a downstream task: a class for every pixel.
+
+Protocols: `linear` reads the frozen encoder by 1x1 convolutions on its upsampled maps (stage
+`last`: those of all stages together, as one convolution).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hotstart.config import Protocol, Split
+from hotstart.data.dataset import Dataset
+from hotstart.data.masked import MaskedDataset
+from hotstart.downstream.features import evaluating
+from hotstart.downstream.linear import LinearProbe, fit_linear_probe
+from hotstart.downstream.outcome import Outcome, Progress, Stage
+from hotstart.downstream.pixel_probe import (
+    PixelFeatures,
+    ProbedMaps,
+    draw_pixels,
+    stage_columns,
+)
+from hotstart.downstream.pixels import answer, best_constant, coarsest_stride, counting
+from hotstart.downstream.predictions import MaskPredictions
+from hotstart.downstream.subsets import inner_folds, label_subset
+from hotstart.encoders.encoder import Encoder
+from hotstart.errors import DataError, UsageError
+
+Int64s = npt.NDArray[np.int64]
+ALLOWED: tuple[Protocol, ...] = ("linear",)
+
+
+def segment(
+    encoder: Encoder,
+    dataset: Dataset,
+    *,
+    protocols: Sequence[Protocol] = ("linear",),
+    labels: Sequence[float] = (1.0,),
+    split: Split = "val",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    stages: bool = True,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Mean IoU on `split` for each share of the training pictures and each protocol.
+
+    dataset: a `MaskedDataset`; labels: shares of the pictures of its split `train`; stages: also a
+    linear probe of every stage by itself. Pictures are read whole, with a short side of up to 240
+    px; answers are counted in the resolution of the label maps. `seed` draws the pictures in use,
+    the pixels, the folds, and where weights are trained, those. Settings are chosen within the
+    pictures in use. The encoder is left bit for bit as it was.
+
+    `value` is the mean over classes of intersection over union, pixels of all pictures added up;
+    `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance`
+    is what the best constant answer reaches.
+
+    Raises UsageError for an argument that is not allowed, DataError for data without label maps,
+    without pictures in a split, or with a class to be found that no picture to learn from has.
+    """
+    task = _prepare(encoder, dataset, split, protocols, labels)
+    device = torch.device(device)
+    encoder = copy.deepcopy(encoder).to(device)
+    for fraction in sorted(set(labels), reverse=True):
+        items = task.subset(fraction, seed)
+
+        def outcome(
+            protocol: Protocol,
+            stage: Stage,
+            found: MaskPredictions,
+            detail: dict[str, Any],
+            fraction: float = fraction,
+        ) -> Outcome:
+            return Outcome(
+                protocol=protocol,
+                stage=stage,
+                labels=fraction,
+                split=split,
+                seed=seed,
+                metric="miou",
+                value=found.value("miou"),
+                chance=best_constant(task.dataset, task.asked),
+                predictions=found,
+                detail={**task.described(found), **detail},
+            )
+
+        if "linear" in protocols:
+            for stage, found, detail in _probe(
+                encoder, task, items, seed=seed, device=device, stages=stages, progress=progress
+            ):
+                yield outcome("linear", stage, found, detail)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Which pictures are learnt from and which are asked."""
+
+    dataset: MaskedDataset
+    train: Int64s
+    asked: Int64s
+
+    def subset(self, fraction: float, seed: int) -> Int64s:
+        """Pictures (n,) whose label maps may be used."""
+        alike = np.zeros(len(self.train), np.int64)
+        return self.train[label_subset(alike, self.dataset.hashes[self.train], fraction, seed)]
+
+    def folds(self, items: Int64s, seed: int) -> list[Int64s]:
+        data = self.dataset
+        alike = np.zeros(len(items), np.int64)
+        return inner_folds(alike, data.hashes[items], data.groups[items], seed)
+
+    def described(self, found: MaskPredictions) -> dict[str, Any]:
+        """What a record tells beside its value."""
+        each = found.iou(np.ones((1, len(found.hashes)), np.int64))[0]
+        return {
+            "pixel_accuracy": found.value("pixel_accuracy"),
+            "iou": {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(self.dataset.mask_classes, each, strict=True)
+            },
+        }
+
+
+def _prepare(
+    encoder: Encoder,
+    dataset: Dataset,
+    split: Split,
+    protocols: Sequence[str],
+    fractions: Sequence[float],
+) -> _Task:
+    """Check what is asked against what encoder and data have."""
+    if not isinstance(dataset, MaskedDataset):
+        raise DataError(f"{dataset.name} has no label maps, so nothing can be segmented")
+    if encoder.kind not in ("cnn", "vit"):
+        raise UsageError(
+            f"{encoder.spec.name} has no maps of pictures, so --on segment cannot be asked of it; "
+            "give a CNN or a ViT"
+        )
+    for name, value, allowed in (
+        *(("protocol", protocol, get_args(Protocol)) for protocol in protocols),
+        ("split", split, get_args(Split)),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{name} {value!r}: the choice is {', '.join(allowed)}")
+    if not set(protocols) & set(ALLOWED) or not fractions:
+        raise UsageError(f"--on segment is measured by {', '.join(ALLOWED)}; give one of them")
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise UsageError(f"label share {fraction:g}: give shares above 0 and up to 1 (100%)")
+    train, asked = dataset.indices("train"), dataset.indices(split)
+    for part, items in (("train", train), (split, asked)):
+        if not len(items):
+            raise DataError(
+                f"{dataset.name}: no picture with a label map in its {part} split; give more "
+                "pictures, or another cut into train, val and test"
+            )
+    pixels = dataset.pixels
+    unseen = np.flatnonzero((pixels[asked].sum(axis=0) > 0) & (pixels[train].sum(axis=0) == 0))
+    if len(unseen):
+        names = ", ".join(repr(dataset.mask_classes[k]) for k in unseen[:5])
+        raise DataError(
+            f"{dataset.name}: {len(unseen)} classes are asked in the {split} split but have no "
+            f"example in train: {names}; add some, or ignore them (--ignore-index)"
+        )
+    return _Task(dataset, train, asked)
+
+
+def _probe(
+    encoder: Encoder,
+    task: _Task,
+    items: Int64s,
+    *,
+    seed: int,
+    device: torch.device,
+    stages: bool,
+    progress: Progress | None,
+) -> Iterator[tuple[Stage, MaskPredictions, dict[str, Any]]]:
+    """The answers of a linear probe of all stages together, then (`stages`) of each."""
+    dataset = task.dataset
+    told = counting(progress, f"pixels of {len(items)} pictures", len(items))
+    drawn = draw_pixels(encoder, dataset, items, seed=seed, device=device, progress=told)
+    parts = _folds(drawn, task.folds(items, seed))
+    columns = stage_columns(encoder)
+    wanted: list[Stage] = list(columns) if stages else ["last"]
+    probes: dict[Stage, LinearProbe] = {}
+    details: dict[Stage, dict[str, Any]] = {}
+    for number, stage in enumerate(wanted, start=1):
+        began = time.perf_counter()
+        table = drawn.table[:, columns[stage]].to(device)
+        probe = fit_linear_probe(table, drawn.labels.to(device), len(dataset.mask_classes), parts)
+        probes[stage] = probe
+        details[stage] = {
+            "label_count": len(items),
+            "pixels": len(table),
+            "dim": table.shape[1],
+            "penalty": probe.penalty,
+            "inner_accuracy": probe.inner_accuracy,
+            "seconds": time.perf_counter() - began,
+        }
+        if progress is not None:
+            progress(f"probes of {len(items)} pictures", number, len(wanted))
+    read = ProbedMaps(encoder, probes, device)
+    asked = counting(progress, "asked pictures", len(task.asked))
+
+    with evaluating(encoder), torch.inference_mode():
+        found = answer(
+            read, len(probes), dataset, task.asked, coarsest_stride(encoder), device, asked
+        )
+    for stage, predictions in zip(probes, found, strict=True):
+        yield stage, predictions, details[stage]
+
+
+def _folds(drawn: PixelFeatures, pictures: Sequence[Int64s]) -> list[Int64s]:
+    """Rows of the pixels that lie in one validation part of the pictures: one fifth of them.
+
+    One part is enough of so many pixels. A single picture is parted by its pixels.
+    """
+    if not pictures:
+        return [np.arange(0, len(drawn.labels), 5)]
+    return [np.flatnonzero(np.isin(drawn.picture, pictures[0]))]

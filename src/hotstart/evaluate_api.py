@@ -1,0 +1,96 @@
+"""The function behind `hotstart evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hotstart.config import Protocol, Split, Stem
+from hotstart.errors import UsageError
+from hotstart.league.records import Record
+from hotstart.league.settings import DOWNSTREAM
+
+if TYPE_CHECKING:
+    from hotstart.data import Dataset
+
+Progress = Callable[[str, int, int], None]
+
+
+def evaluate(
+    subject: str | Path,
+    *,
+    data: str | None = None,
+    on: str = "classify",
+    protocols: Sequence[Protocol] = ("knn", "linear"),
+    labels: Sequence[float] = (0.01, 0.1, 1.0),
+    split: Split = "val",
+    seed: int | None = None,
+    controls: bool = False,
+    stages: bool = True,
+    encoder: str | None = None,
+    size: int | None = None,
+    stem: Stem = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    allow_leak: bool = False,
+    accelerator: str = "auto",
+    listener: Progress | None = None,
+    caching: Progress | None = None,
+    telling: Callable[[str], None] | None = None,
+) -> list[Record]:
+    """Measure what an encoder is worth on a downstream task; returns its records.
+
+    subject: a run folder, `timm:NAME`, a file of weights, or `random`.
+    data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos),
+    `detect` (pictures with boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows
+    count.
+    labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
+    controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
+    allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.
+    telling: called with each sentence on what was found in the data.
+    A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
+    """
+    if on not in (*DOWNSTREAM, "pretext"):
+        raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
+    if on in DOWNSTREAM:
+        protocols = DOWNSTREAM[on].known(on, protocols)
+    from hotstart.data.telling import found_words
+    from hotstart.league.evaluation import evaluate_subject
+    from hotstart.league.measures import open_for
+    from hotstart.league.subject import open_subject
+
+    def read(data: str, size: int | None) -> Dataset:
+        return open_for(
+            on,
+            data,
+            size=size,
+            label=label,
+            group=group,
+            allow_leak=allow_leak,
+            progress=caching,
+        )
+
+    if data is not None and size is None and not (Path(subject) / "run.toml").exists():
+        size = read(data, None).size
+    opened = open_subject(str(subject), encoder, size, stem, seed or 0)
+    source = data or (opened.settings.data if opened.settings else None)
+    if source is None:
+        raise UsageError("--data is missing: a folder of labelled pictures")
+    dataset = read(source, opened.encoder.spec.size)
+    if telling is not None:
+        for sentence in found_words(dataset):
+            telling(sentence)
+    return evaluate_subject(
+        opened,
+        dataset,
+        on=on,
+        protocols=protocols,
+        labels=labels,
+        split=split,
+        seed=opened.seed if seed is None else seed,
+        controls=controls,
+        stages=stages,
+        accelerator=accelerator,
+        listener=listener,
+    )
