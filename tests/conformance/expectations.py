@@ -95,6 +95,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "saliency": (math.log(2), 0.2, {}),
     # Pairs whose order nothing tells; of some rows none is clear, and they add nothing.
     "relative_depth": (math.log(2), 0.3, {}),
+    "flow_correspondence": (math.log(2), 0.3, {}),
     "flow_prediction": (math.log(33), 0.4, {}),
     # Even answers, of a share of moving pixels of about a fifth.
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
