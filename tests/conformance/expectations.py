@@ -103,6 +103,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     # Two moments of each video.
     "audio_visual_synchronization": (math.log(2 * ROWS), 0.3, {"temperature": 1.0}),
+    "sound_prediction": (math.log(30), 0.4, {}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),

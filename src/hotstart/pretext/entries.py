@@ -259,6 +259,14 @@ TASKS: dict[str, Entry] = {
         ("clip", "audio", "group"),
         "Korbar 2018, arXiv:1807.00230",
     ),
+    "sound_prediction": Entry(
+        "hotstart.pretext.cross_modal.sound_prediction:SoundPrediction",
+        "cross_modal",
+        "predictive",
+        ("image", "audio"),
+        "Owens 2016, arXiv:1608.07017; McDermott & Simoncelli 2011, "
+        "doi:10.1016/j.neuron.2011.06.032",
+    ),
     **CONTROL_TASKS,
 }
 
