@@ -139,11 +139,13 @@ class FlowCorrespondence(PretextTask):
         drawn = plain(drawn.box, drawn.flip)
         if self.settings.motion == "difference":
             clip = apply_clip(batch["clip"], drawn, self.info.size).transpose(1, 2)
-            return clip.diff(dim=1).div(2).add(0.5)
+            changed: Tensor = clip.diff(dim=1)
+            return 0.5 + changed / 2
         vectors, _ = apply_flow(batch["flow"], batch["image"], drawn, self.info.size)
         length = vectors.norm(dim=2, keepdim=True)
         seen = torch.cat([vectors, length], 2) / (length + self.settings.scale)
-        return 0.5 + seen / 2
+        motion: Tensor = 0.5 + seen / 2
+        return motion
 
     def embed(self, views: Views) -> tuple[Tensor, Tensor]:
         """Projections of the frames and of their own motion, (B, P) each."""
