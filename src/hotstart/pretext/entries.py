@@ -231,6 +231,13 @@ TASKS: dict[str, Entry] = {
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
     ),
+    "flow_correspondence": Entry(
+        "hotstart.pretext.cross_modal.flow_correspondence:FlowCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("image", "flow", "group"),
+        "Jing & Tian 2019, arXiv:1902.06162; Sayed 2018 (Cross and Learn), arXiv:1811.03879",
+    ),
     "flow_prediction": Entry(
         "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",
         "cross_modal",
