@@ -217,12 +217,26 @@ TASKS: dict[str, Entry] = {
         ("image", "flow"),
         "Jiang 2018, arXiv:1712.04850",
     ),
+    "rendered": Entry(
+        "hotstart.pretext.free_labels.rendered:Rendered",
+        "free_labels",
+        "predictive",
+        ("image", "depth", "normals", "contours"),
+        "Ren & Lee 2018, arXiv:1711.09082; MuJoCo and Mitsuba 3",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
         "predictive",
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
+    ),
+    "flow_correspondence": Entry(
+        "hotstart.pretext.cross_modal.flow_correspondence:FlowCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("image", "flow", "group"),
+        "Jing & Tian 2019, arXiv:1902.06162; Sayed 2018 (Cross and Learn), arXiv:1811.03879",
     ),
     "flow_prediction": Entry(
         "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",
