@@ -132,14 +132,14 @@ def test_who_has_no_map_takes_no_part_where_one_is_needed(tmp_path: Path) -> Non
         name: Contender(
             name,
             PretrainSettings(
-                data="a", task="random", encoder=encoder, size=32, stem=stem, batch_size=8
+                data="a", task="random", encoder=encoder, size=32, stem="timm", batch_size=8
             ),
             1,
         )
-        for name, encoder, stem in (
-            ("pictures", "resnet10_narrow", "small"),
-            ("clips", "r3d10_narrow", "small"),
-            ("pca", "pixel_components", "timm"),
+        for name, encoder in (
+            ("pictures", "resnet10_narrow"),
+            ("clips", "r3d10_narrow"),
+            ("pca", "pixel_components"),
         )
     }
     datasets: dict[str, Any] = {
