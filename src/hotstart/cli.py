@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from hotstart import __version__
-from hotstart.arguments import parse_labels, parse_protocols, parse_set
+from hotstart.arguments import (
+    parse_class_names,
+    parse_ignored,
+    parse_labels,
+    parse_protocols,
+    parse_set,
+)
 from hotstart.compare_command import compare
 from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
@@ -19,8 +25,10 @@ from hotstart.options import (
     Accelerator,
     AllowLeak,
     AudioOffset,
+    ClassNames,
     Encoder,
     Group,
+    IgnoreIndex,
     Json,
     Label,
     Set,
@@ -178,6 +186,8 @@ def evaluate(
     label: Label = None,
     group: Group = None,
     allow_leak: AllowLeak = False,
+    ignore_index: IgnoreIndex = None,
+    class_names: ClassNames = None,
     accelerator: Accelerator = "auto",
     as_json: Json = False,
 ) -> None:
@@ -202,6 +212,8 @@ def evaluate(
             label=label,
             group=group,
             allow_leak=allow_leak,
+            ignore_index=parse_ignored(ignore_index),
+            class_names=parse_class_names(class_names),
             accelerator=accelerator,
             listener=display.working,
             caching=display.working,

@@ -27,6 +27,8 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
 }
 NO_PICTURES = {"vectors"}
 """Views that look like pictures by their shape, and are none: optical flow."""
+PASSES_OVER = {"moving_objects", "relative_depth"}
+"""Tasks that ask nothing about some frames: nothing moves in them, or the camera stands still."""
 ROWS = 16
 SAME = {
     **{"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
@@ -94,6 +96,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     # HED's weights, at an even answer and a share of edges of about 0.15.
     "contours": (2 * 0.15 * 0.85 * math.log(2), 0.12, {}),
     "saliency": (math.log(2), 0.2, {}),
+    # Pairs whose order nothing tells; of some rows none is clear, and they add nothing.
+    "relative_depth": (math.log(2), 0.3, {}),
     "flow_prediction": (math.log(33), 0.4, {}),
     # Even answers, of a share of moving pixels of about a fifth.
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
@@ -101,6 +105,7 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "audio_visual_correspondence": (math.log(ROWS), 0.3, {"temperature": 1.0}),
     # Two moments of each video.
     "audio_visual_synchronization": (math.log(2 * ROWS), 0.3, {"temperature": 1.0}),
+    "sound_prediction": (math.log(30), 0.4, {}),
     "random": (0.0, 0.0, {}),
     "pca": (0.0, 0.0, {}),
     "kmeans": (0.0, 0.0, {}),

@@ -27,6 +27,7 @@ from tests.conformance.expectations import (
     INDEPENDENT,
     NO_PICTURES,
     NOT_APPLICABLE,
+    PASSES_OVER,
     ROWS,
     THEORY,
 )
@@ -272,7 +273,8 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     assert isinstance(scores[0], Score)
     assert scores[0] == scores[1]
     assert scores[0].metric == task.metric
-    assert scores[0].examples == 3 * ROWS
+    assert 0 < scores[0].examples <= 3 * ROWS
+    assert scores[0].examples == 3 * ROWS or name in PASSES_OVER
     assert math.isfinite(scores[0].value)
     made = task.generate(batches[0], draws(0, ROWS))
     assert made is None or (made.shape[:3] == (ROWS, 3, SIZE) and 0 <= made.min() <= made.max())

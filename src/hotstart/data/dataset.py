@@ -92,8 +92,8 @@ class Dataset:
     @property
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
-        keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
-        return frozenset(keys if self.stretches is None else keys | self.stretches.keys)
+        keys = {"index", "group"} | ({"label"} if self.classes else set())
+        return frozenset(keys | ({"image"} if self.stretches is None else self.stretches.keys))
 
     def batch(
         self,

@@ -217,6 +217,13 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "relative_depth": Entry(
+        "hotstart.pretext.free_labels.relative_depth:RelativeDepth",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Jiang 2018, arXiv:1712.04850",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
@@ -251,6 +258,14 @@ TASKS: dict[str, Entry] = {
         "contrastive",
         ("clip", "audio", "group"),
         "Korbar 2018, arXiv:1807.00230",
+    ),
+    "sound_prediction": Entry(
+        "hotstart.pretext.cross_modal.sound_prediction:SoundPrediction",
+        "cross_modal",
+        "predictive",
+        ("image", "audio"),
+        "Owens 2016, arXiv:1608.07017; McDermott & Simoncelli 2011, "
+        "doi:10.1016/j.neuron.2011.06.032",
     ),
     **CONTROL_TASKS,
 }

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from hotstart.config import Settings
 from hotstart.data import Subset
 from hotstart.data.draws import Draws
+from hotstart.data.panel import Panel as Panel
+from hotstart.data.panel import PanelKind as PanelKind
 from hotstart.data.sample import Batch, Pictures, Spec
 from hotstart.encoders import Encoder
 
 Views = dict[str, Tensor]
-PanelKind = Literal["views", "prediction", "neighbours", "clusters"]
 
 
 class OptimiserSettings(Settings):
@@ -115,19 +116,6 @@ class Score:
     def each(self) -> tuple[Score, ...]:
         """One for each task: itself, then the others."""
         return (self, *self.others)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A table of pictures for a person to look at: rows of uint8 (H, W, 3), a text under each."""
-
-    name: str
-    title: str
-    caption: str
-    columns: Sequence[str]
-    pictures: Sequence[Sequence[npt.NDArray[np.uint8]]]
-    texts: Sequence[Sequence[str]]
-    kind: PanelKind = "views"
 
 
 class PretextTask(nn.Module, ABC):
