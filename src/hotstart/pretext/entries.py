@@ -62,6 +62,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
     ),
+    "video_gan": Entry(
+        "hotstart.pretext.generation.video_gan:VideoGan",
+        "generation",
+        "generative",
+        ("clip",),
+        "Vondrick 2016 (VGAN), arXiv:1609.02612",
+    ),
     "video_masked_autoencoder": Entry(
         "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
         "generation",
