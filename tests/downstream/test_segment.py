@@ -26,6 +26,7 @@ from hotstart.downstream.pixels import (
 )
 from hotstart.downstream.predictions import MaskPredictions
 from hotstart.downstream.segment import segment
+from hotstart.downstream.segmenter import SegmentSettings, fit_segmenter
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.data.scenes import save, scene, write_scenes
@@ -165,6 +166,37 @@ def test_every_stage_and_few_labels(scenes: MaskedDataset, network: Encoder) -> 
     by_stage = {one.stage: one.value for one in found if one.labels == 0.5}
     # What a pixel is, the first stage sees sharpest; together they know at least as much.
     assert by_stage["last"] > by_stage[len(network.stage_dims)]
+
+
+def test_trained_networks_learn_too(scenes: MaskedDataset, network: Encoder) -> None:
+    before = trace(network)
+    settings = SegmentSettings(
+        steps=60, batch_size=8, view_px=32, width=16, learning_rates=(3e-3,),
+        scratch_learning_rates=(1e-5, 3e-3),
+    )  # fmt: skip
+    tuned, scratch = run(network, scenes, protocols=("finetune", "scratch"), settings=settings)
+    assert same_state(before, trace(network))
+    assert (tuned.protocol, tuned.stage) == ("finetune", "last")
+    assert tuned.detail["steps"] == 60
+    assert scratch.detail["learning_rate"] == 3e-3
+    assert scratch.detail["trials"]["1e-05"] < scratch.detail["trials"]["0.003"] <= 1
+    for one in (tuned, scratch):
+        assert one.value > one.chance + 0.25
+
+
+def test_the_same_seed_trains_the_same_weights(scenes: MaskedDataset, network: Encoder) -> None:
+    settings = SegmentSettings(steps=2, batch_size=4, view_px=16, width=8)
+
+    def fit(seed: int) -> torch.Tensor:
+        model = fit_segmenter(
+            network, scenes, np.arange(6), learning_rate=1e-3, steps=2, settings=settings,
+            seed=seed, device=CPU, tick=lambda: None,
+        )  # fmt: skip
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    first = fit(0)
+    assert torch.equal(first, fit(0))
+    assert not torch.equal(first, fit(1))
 
 
 def test_the_reported_split_teaches_nothing(

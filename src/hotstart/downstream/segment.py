@@ -1,14 +1,15 @@
 """Segmentation as a downstream task: a class for every pixel.
 
 Protocols: `linear` reads the frozen encoder by 1x1 convolutions on its upsampled maps (stage
-`last`: those of all stages together, as one convolution).
+`last`: those of all stages together, as one convolution); `finetune` trains it on under a light
+pyramid head, and `scratch` trains the same from random weights on the same labels.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -30,12 +31,15 @@ from hotstart.downstream.pixel_probe import (
 )
 from hotstart.downstream.pixels import answer, best_constant, coarsest_stride, counting
 from hotstart.downstream.predictions import MaskPredictions
+from hotstart.downstream.search import train_with_best_rate
+from hotstart.downstream.segmenter import Segmenter, SegmentSettings, fit_segmenter, segmented
 from hotstart.downstream.subsets import inner_folds, label_subset
+from hotstart.encoders.build import build_encoder
 from hotstart.encoders.encoder import Encoder
 from hotstart.errors import DataError, UsageError
 
 Int64s = npt.NDArray[np.int64]
-ALLOWED: tuple[Protocol, ...] = ("linear",)
+ALLOWED: tuple[Protocol, ...] = ("linear", "finetune", "scratch")
 
 
 def segment(
@@ -48,6 +52,7 @@ def segment(
     seed: int = 0,
     device: torch.device | str = "cpu",
     stages: bool = True,
+    settings: SegmentSettings | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Mean IoU on `split` for each share of the training pictures and each protocol.
@@ -56,7 +61,8 @@ def segment(
     linear probe of every stage by itself. Pictures are read whole, with a short side of up to 240
     px; answers are counted in the resolution of the label maps. `seed` draws the pictures in use,
     the pixels, the folds, and where weights are trained, those. Settings are chosen within the
-    pictures in use. The encoder is left bit for bit as it was.
+    pictures in use; `settings` are those of `finetune` and `scratch`. The encoder is left bit for
+    bit as it was.
 
     `value` is the mean over classes of intersection over union, pixels of all pictures added up;
     `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance`
@@ -96,6 +102,19 @@ def segment(
                 encoder, task, items, seed=seed, device=device, stages=stages, progress=progress
             ):
                 yield outcome("linear", stage, found, detail)
+        for protocol in (one for one in protocols if one in ("finetune", "scratch")):
+            start = encoder if protocol == "finetune" else build_encoder(encoder.spec, seed)
+            found, detail = _train(
+                start,
+                task,
+                items,
+                protocol,
+                settings=settings or SegmentSettings(),
+                seed=seed,
+                device=device,
+                progress=progress,
+            )
+            yield outcome(protocol, "last", found, detail)
 
 
 @dataclass(frozen=True)
@@ -215,6 +234,58 @@ def _probe(
         )
     for stage, predictions in zip(probes, found, strict=True):
         yield stage, predictions, details[stage]
+
+
+def _train(
+    encoder: Encoder,
+    task: _Task,
+    items: Int64s,
+    protocol: Protocol,
+    *,
+    settings: SegmentSettings,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[MaskPredictions, dict[str, Any]]:
+    """The answers of the network after training on `items`, its learning rate chosen in them."""
+    dataset = task.dataset
+    scratch = protocol == "scratch"
+    rates = settings.scratch_learning_rates if scratch else settings.learning_rates
+    steps = settings.steps_for(len(items))
+    parts = task.folds(items, seed)[: settings.trial_folds]
+
+    def fit(
+        items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> Segmenter:
+        return fit_segmenter(
+            encoder,
+            dataset,
+            items,
+            learning_rate=rate,
+            steps=steps,
+            settings=settings,
+            seed=seed,
+            device=device,
+            tick=tick,
+        )
+
+    def score(model: Segmenter, items: Int64s) -> float:
+        return segmented(model, dataset, items, device).value("miou")
+
+    found = train_with_best_rate(
+        fit,
+        score,
+        items,
+        parts,
+        rates,
+        steps=steps,
+        trial_steps=max(1, round(settings.trial_length * steps)),
+        name=f"{protocol} on {len(items)} pictures",
+        progress=progress,
+    )
+    told = counting(progress, f"{protocol}: asked pictures", len(task.asked))
+    detail = found.detail(steps, len(items), max(1, len(parts)))
+    return segmented(found.model, dataset, task.asked, device, told), detail
 
 
 def _folds(drawn: PixelFeatures, pictures: Sequence[Int64s]) -> list[Int64s]:

@@ -217,6 +217,13 @@ TASKS: dict[str, Entry] = {
         ("image", "flow"),
         "Jiang 2018, arXiv:1712.04850",
     ),
+    "rendered": Entry(
+        "hotstart.pretext.free_labels.rendered:Rendered",
+        "free_labels",
+        "predictive",
+        ("image", "depth", "normals", "contours"),
+        "Ren & Lee 2018, arXiv:1711.09082; MuJoCo and Mitsuba 3",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
