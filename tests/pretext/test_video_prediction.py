@@ -74,7 +74,8 @@ def test_the_loss_is_the_squared_error_of_the_frames_to_come_over_what_moved() -
         at = [one[:, :, t * one.shape[2] // 5] for one in maps]
         read = task.neck(at)
         state = task.reader(read, state or task.reader.start(read))
-    errors, moved = [], []
+    errors: list[Tensor] = []
+    moved: list[Tensor] = []
     for t in range(5, FRAMES):
         state = task.forecaster(None, state)
         painted = torch.nn.functional.pixel_shuffle(task.painter(state[0]), 2)
