@@ -142,7 +142,6 @@ def material_of(task: str, dataset: Dataset) -> Material:
                 f"{task} needs {key!r}, which {dataset.name} does not have; "
                 f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
             )
-    dataset.require(cls.needs)  # what takes time is no part of the budget
     train_items, heldout = pretraining_split(dataset)
     there = np.flatnonzero(dataset.having(cls.needs))
     train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)

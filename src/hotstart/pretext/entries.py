@@ -62,6 +62,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
     ),
+    "video_gan": Entry(
+        "hotstart.pretext.generation.video_gan:VideoGan",
+        "generation",
+        "generative",
+        ("clip",),
+        "Vondrick 2016 (VGAN), arXiv:1609.02612",
+    ),
     "video_masked_autoencoder": Entry(
         "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
         "generation",
@@ -230,6 +237,13 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
+    ),
+    "flow_correspondence": Entry(
+        "hotstart.pretext.cross_modal.flow_correspondence:FlowCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("image", "flow", "group"),
+        "Jing & Tian 2019, arXiv:1902.06162; Sayed 2018 (Cross and Learn), arXiv:1811.03879",
     ),
     "flow_prediction": Entry(
         "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",

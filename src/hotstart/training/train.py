@@ -160,6 +160,8 @@ def fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) ->
     steps = counted_steps(settings, len(material.train))
     if steps is None:
         assert settings.minutes is not None
+        # Data that take long to compute, once, are no part of the budget.
+        material.dataset.require(build_task(settings, material, 1).needs)
         silent = Log(None)
         steps = steps_for_minutes(
             settings.minutes, lambda: _loop(settings, material, fabric, silent, 1000, None)
