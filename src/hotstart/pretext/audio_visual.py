@@ -194,8 +194,8 @@ class AudioVisualTask(PretextTask):
         frames = self.watching.frames(clip)
         last = self.encoder.feature_map(frames, self.encoder.stage_strides[-1])
         height, width = last.shape[2:]
-        moments = self._moving(last.view(len(clip), self.frames, -1))
-        cells = moments.view(len(clip), -1, height * width).transpose(1, 2)
+        moments = self._moving(last.reshape(len(clip), self.frames, -1))
+        cells = moments.reshape(len(clip), -1, height * width).transpose(1, 2)
         seen = at_least_float(self.see_head(cells.flatten(0, 1))).view(*cells.shape[:2], -1)
         return self.agreement(seen, heard[:, None].expand_as(seen)).view(-1, height, width)
 

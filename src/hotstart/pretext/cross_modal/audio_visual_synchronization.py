@@ -52,7 +52,7 @@ class AudioVisualSynchronizationSettings(AudioVisualSettings):
     view: ViewSettings = ViewSettings(
         crop_scale=(0.5, 1.0), flip=0.0, jitter=0.0, grey=0.0, blur=0.0
     )
-    """Colours as they are: changed ones kept lips from being learnt at all."""
+    """Colours as they are: where they change, lips are learnt much later."""
     hard_from: float = Field(default=0.0, ge=0, le=1)
     """Share of the run after which sound of the same video, out of time, is among the wrong ones;
     before, it is of other videos alone, which is easier (Korbar 2018, section 3.3)."""
