@@ -128,6 +128,7 @@ def pretrain(
     label: Label = None,
     group: Group = None,
     audio_offset_seconds: AudioOffset = None,
+    real: Annotated[str | None, typer.Option(help="Real pictures beside rendered ones.")] = None,
 ) -> None:
     """Train an encoder on a pretext task; no labels needed."""
     from hotstart import api
@@ -145,6 +146,7 @@ def pretrain(
         "label": label,
         "group": group,
         "audio_offset_seconds": audio_offset_seconds,
+        "real": real,
     }
     with RunDisplay() as display:
         folder = api.pretrain(

@@ -18,6 +18,7 @@ NO_WAY_TO_KNOW = (
 NOT_APPLICABLE: dict[tuple[str, str], str] = {
     ("overfit", "gan"): NO_OPTIMUM,
     ("overfit", "bigan"): NO_OPTIMUM,
+    ("overfit", "video_gan"): NO_OPTIMUM,
     ("overfit", "video_masked_autoencoder"): NO_WAY_TO_KNOW,
     ("gradient", "random"): NO_LEARNING,
     ("overfit", "random"): NO_LEARNING,
@@ -51,6 +52,8 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "super_resolution": ((18 / 255 / 0.225) ** 2 / 2 + 0.5 / 3, 0.15, {}),
     # A discriminator that knows nothing: ln 2 for each kind of picture that a player asks about.
     "gan": (3 * math.log(2), 0.2, {}),
+    # And a tenth of an untrained mask.
+    "video_gan": (3 * math.log(2) + 0.1 / 2, 0.25, {}),
     "bigan": (4 * math.log(2), 0.2, {}),
     # What moves in the fixtures' films, and a little for what the untrained painter says.
     "video_prediction": (0.1, 0.1, {}),
@@ -97,6 +100,9 @@ THEORY: dict[str, tuple[float, float, dict[str, Any]]] = {
     "relative_depth": (math.log(2), 0.3, {}),
     "flow_correspondence": (math.log(2), 0.3, {}),
     "flow_prediction": (math.log(33), 0.4, {}),
+    # Depth: 2 to 6 m beside the middle of the logarithm, 3.2 m, and what an untrained layer says;
+    # normals at right angles to what is said; contours as above, of a share of 0.1.
+    "rendered": (0.6 + 1.0 + 2 * 0.1 * 0.9 * math.log(2), 0.5, {}),
     # Even answers, of a share of moving pixels of about a fifth.
     "moving_objects": (math.log(2) + 1 - 0.2 / 1.2, 0.3, {}),
     # Cosines of random projections are near 0; each of as many sounds as pictures is as likely.

@@ -54,6 +54,11 @@ def needs_clips(task: str) -> bool:
     return not {"clip", "flow", "audio"}.isdisjoint(task_class(task).needs)
 
 
+def needs_truth(task: str) -> bool:
+    """Whether `task` learns from what is known of rendered pictures."""
+    return "depth" in task_class(task).needs
+
+
 def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:
     """A fresh task."""
     return build_task(settings_for(task, batch_size, **changes), material, total_steps=100)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hotstart.api import render
 from hotstart.data.sample import Batch
 from hotstart.encoders import load_encoder, save_encoder
 from hotstart.pretext.registry import TASKS, find, task_class
@@ -41,6 +42,7 @@ from tests.conformance.material import (
     make_task,
     material_from,
     needs_clips,
+    needs_truth,
     play,
     play_all,
     same_state,
@@ -59,6 +61,13 @@ def films(film_folder: Path) -> Material:
     return material_from(film_folder)
 
 
+@pytest.fixture(scope="module")
+def renderings(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    folder = tmp_path_factory.mktemp("world") / "pictures"
+    world = f"world:images?n=60&size={SIZE}&samples=4"
+    return material_from(render(world, folder, form="shards", processes=1))
+
+
 @pytest.fixture(params=[*TASKS, *COMPOSITES])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -66,7 +75,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def material(name: str, request: pytest.FixtureRequest) -> Material:
-    found: Material = request.getfixturevalue("films" if needs_clips(name) else "pictures")
+    kind = "films" if needs_clips(name) else "renderings" if needs_truth(name) else "pictures"
+    found: Material = request.getfixturevalue(kind)
     return found
 
 

@@ -72,6 +72,8 @@ class MaskedDataset(Dataset):
         self.mask_classes = classes.names
         self.pixels = np.stack([pixels_of(one, classes) for one in scanned])
         self._classes = classes
+        sizes = [one.size for one in scanned]
+        self._sizes = list(dict.fromkeys((min(sizes), max(sizes))))
         self._pairs = pairs
         digest = hashlib.blake2b(self.fingerprint.encode(), digest_size=16)
         for one in scanned:
@@ -113,6 +115,7 @@ class MaskedDataset(Dataset):
             "classes": len(self.mask_classes),
             "class_names": list(self.mask_classes),
             "size": SHORT_SIDE_PX,
+            "sizes": self._sizes,
             "without_examples": [
                 name for name, count in zip(self.mask_classes, train, strict=True) if not count
             ],
@@ -200,7 +203,9 @@ def open_masked(
         scanned=[one for one in (scanned[i] for i in kept) if one is not None],
         classes=classes,
     )
-    check_leaks(dataset, allowed=allow_leak)
+    twice = check_leaks(dataset, allowed=allow_leak)
+    if twice:
+        dataset.notes += (f"warning: {twice} pictures are in two splits, as allowed",)
     return dataset
 
 

@@ -21,7 +21,7 @@ from hotstart.data.loader import Loader
 from hotstart.data.masked import MaskedDataset
 from hotstart.downstream.features import evaluating
 from hotstart.downstream.optimisation import decayed, in_passes, warm_up_and_cosine
-from hotstart.downstream.pixels import answer, coarsest_stride, upsampled
+from hotstart.downstream.pixels import Read, answer, coarsest_stride, upsampled
 from hotstart.downstream.predictions import MaskPredictions
 from hotstart.encoders.encoder import Encoder
 from hotstart.encoders.heads import PyramidDecoder
@@ -117,6 +117,16 @@ def fit_segmenter(
     return model
 
 
+def reader(model: Segmenter) -> Read:
+    """`model` as what answers for whole pictures."""
+
+    def read(images: Tensor, size: tuple[int, int]) -> list[Tensor]:
+        with evaluating(model):
+            return [upsampled(model(images), size).argmax(dim=1)]
+
+    return read
+
+
 def segmented(
     model: Segmenter,
     dataset: MaskedDataset,
@@ -125,13 +135,9 @@ def segmented(
     progress: Callable[[int], None] | None = None,
 ) -> MaskPredictions:
     """What a trained model says of whole pictures."""
-
-    def read(images: Tensor, size: tuple[int, int]) -> list[Tensor]:
-        return [upsampled(model(images), size).argmax(dim=1)]
-
-    with evaluating(model), torch.inference_mode():
+    with torch.inference_mode():
         stride = coarsest_stride(model.encoder)
-        return answer(read, 1, dataset, items, stride, device, progress)[0]
+        return answer(reader(model), 1, dataset, items, stride, device, progress)[0]
 
 
 def _view_side(

@@ -65,6 +65,7 @@ def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
         label=settings.label,
         group=settings.group,
         audio_offset_seconds=settings.audio_offset_seconds,
+        real=settings.real,
         progress=caching,
     )
     fabric = make_fabric(settings)
@@ -91,6 +92,7 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
         label=values.get("label"),
         group=values.get("group"),
         audio_offset_seconds=values.get("audio_offset_seconds") or 0.0,
+        real=values.get("real"),
         progress=caching,
     )
     return settle(values, dataset), dataset
@@ -214,6 +216,8 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     if not settings.audio_offset_seconds:  # runs from before there was sound keep their hash
         del asked["audio_offset_seconds"]
+    if settings.real is None:  # and those from before there were real pictures beside others
+        del asked["real"]
     return settings_hash(asked | resolved)
 
 

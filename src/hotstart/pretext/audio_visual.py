@@ -93,7 +93,7 @@ class AudioVisualTask(PretextTask):
 
     accepts: ClassVar[frozenset[str]] = frozenset({"cnn", "vit"})
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=1e-4
+        name="adamw", learning_rate=8e-3, weight_decay=1e-4
     )
     batch_size: ClassVar[int] = 64
     settings: AudioVisualSettings

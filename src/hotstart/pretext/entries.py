@@ -62,6 +62,13 @@ TASKS: dict[str, Entry] = {
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
     ),
+    "video_gan": Entry(
+        "hotstart.pretext.generation.video_gan:VideoGan",
+        "generation",
+        "generative",
+        ("clip",),
+        "Vondrick 2016 (VGAN), arXiv:1609.02612",
+    ),
     "video_masked_autoencoder": Entry(
         "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
         "generation",
@@ -216,6 +223,13 @@ TASKS: dict[str, Entry] = {
         "predictive",
         ("image", "flow"),
         "Jiang 2018, arXiv:1712.04850",
+    ),
+    "rendered": Entry(
+        "hotstart.pretext.free_labels.rendered:Rendered",
+        "free_labels",
+        "predictive",
+        ("image", "depth", "normals", "contours"),
+        "Ren & Lee 2018, arXiv:1711.09082; MuJoCo and Mitsuba 3",
     ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",

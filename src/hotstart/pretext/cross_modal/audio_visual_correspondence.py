@@ -16,7 +16,7 @@ from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import LOTS, RANKS, distinct, recalls, strangers
-from hotstart.pretext.sound_panels import heat_over, match_panel, spectrograms
+from hotstart.pretext.sound_panels import heat_over, match_panel
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -145,7 +145,7 @@ class AudioVisualCorrespondence(AudioVisualTask):
         chosen = distinct(views["group"])
         views = {key: view[chosen] for key, view in views.items()}
         middle = views["clip"][:, :, self.frames // 2]
-        sounds = spectrograms(views["sound"])
+        sounds = list(views["sound"])
         shown = range(min(SHOWN, len(middle)))
         pictures = to_uint8(middle)
         if not answers:

@@ -19,7 +19,7 @@ from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import LOTS, strangers
-from hotstart.pretext.sound_panels import match_panel, spectrograms, strip
+from hotstart.pretext.sound_panels import match_panel, strip
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -186,7 +186,7 @@ class AudioVisualSynchronization(AudioVisualTask):
         views = self.views(batch, rng)
         rows = views["whole"].nonzero()[:SHOWN, 0]
         views = {key: view[rows] for key, view in views.items()}
-        sounds = spectrograms(views["sound"].flatten(0, 1))
+        sounds = list(views["sound"].flatten(0, 1))
         frames = views["clip"][:, 0].transpose(1, 2)
         strips = [strip(to_uint8(clip)) for clip in frames]
         cells = [
