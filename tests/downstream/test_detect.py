@@ -170,6 +170,12 @@ def test_what_is_refused(squares: BoxSet, encoder: Encoder) -> None:
         detect(encoder, squares, protocols=["knn"])
     with pytest.raises(UsageError, match="maps of a CNN or ViT"):
         detect(build_encoder(resolve_spec("pixel_components", 32), 0), squares)
+    train = np.isin(
+        np.repeat(np.arange(60), np.diff(squares.boxes.starts)), squares.indices("train")
+    )
+    squares.boxes.ignored[train & (squares.boxes.classes == 1)] = True
+    with pytest.raises(DataError, match=r"1 of 2 classes are asked .* no example in train: 'red'"):
+        detect(encoder, squares)
     squares.split[:] = 0
     with pytest.raises(DataError, match="val split has no box"):
         detect(encoder, squares)
