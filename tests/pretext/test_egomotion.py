@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from hotstart.pretext.camera_motion import (
     turn_error,
 )
 from hotstart.pretext.cross_modal.egomotion import Egomotion, EgomotionSettings
+from hotstart.pretext.motion_reader import alikeness
 from hotstart.pretext.task import Info
 from hotstart.pretext.trajectories import axis_names, drawn, two_axes
 from tests.conformance.material import fit, play, settle
@@ -187,6 +189,21 @@ def test_the_trivial_answer_is_the_mean_motion(monkeypatch: pytest.MonkeyPatch) 
 def test_a_flip_without_its_motion_is_refused() -> None:
     with pytest.raises(UsageError, match=r"egomotion\.mirror"):
         make(view={"flip": 0.5})
+
+
+def test_places_are_compared_with_those_around_them() -> None:
+    """Fischer 2015, eq. 1, offset by offset; beyond the rim there is nothing."""
+    first, second = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 4, 6)
+    found = alikeness(first, second, 1)
+    assert found.shape == (2, 9, 4, 6)
+    for b, y, x in itertools.product(range(2), range(4), range(6)):
+        for k, (down, right) in enumerate(itertools.product((-1, 0, 1), repeat=2)):
+            there = 0 <= y + down < 4 and 0 <= x + right < 6
+            expected = torch.zeros(())
+            if there:
+                one, other = first[b, :, y, x], second[b, :, y + down, x + right]
+                expected = one @ other / (one.norm() * other.norm())
+            torch.testing.assert_close(found[b, k, y, x], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_a_way_is_drawn_from_its_ring() -> None:
