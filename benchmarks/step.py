@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,11 +47,17 @@ def generate(folder: Path, size: int, count: int) -> Path:
 
 
 def measure(
-    task_name: str, data: str, size: int, encoder: str, batch: int, rounds: int
+    task_name: str,
+    data: str,
+    size: int,
+    encoder: str,
+    batch: int,
+    rounds: int,
+    stem: Literal["timm", "small"] = "timm",
 ) -> dict[str, object]:
     """Seconds a step, bare and in the loop, and their ratio."""
     settings = PretrainSettings(
-        data=data, task=task_name, encoder=encoder, size=size, stem="timm", batch_size=batch
+        data=data, task=task_name, encoder=encoder, size=size, stem=stem, batch_size=batch
     )
     dataset = open_dataset(data, size=size)
     material = Material(dataset, *pretraining_split(dataset))
@@ -63,7 +70,7 @@ def measure(
         bare = build_task(settings, material, TOTAL_STEPS)
         (player,) = bare.players().values()
         optimiser = build_optimiser(player.parameters, player.optimiser, batch)
-        first = dataset.batch(material.train[:batch], tuple(bare.needs))
+        first = dataset.batch(material.train[:batch], bare.needs)
         views = bare.views(first, Draws(0, 0, total=batch))
         bare.train()
         steps = loop.run()

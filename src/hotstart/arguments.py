@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hotstart.errors import UsageError
 from hotstart.league.variants import read_value
+
+COLOUR = 1 << 24
+"""Colours of label maps are values from here on, as `data.label_maps` has it."""
 
 
 def parse_set(changes: list[str]) -> dict[str, dict[str, Any]]:
@@ -100,6 +104,31 @@ def parse_seeds(text: str) -> list[int]:
     if numbers[0] < 1:
         raise UsageError("--seeds 0: at least one seed is needed")
     return list(range(numbers[0]))
+
+
+def parse_ignored(text: str | None) -> list[int]:
+    """`"11,255"` -> `[11, 255]`; a colour, `#ff0000`, is a value too."""
+    values = []
+    for part in parse_names(text or ""):
+        digits = part.removeprefix("#")
+        try:
+            values.append(int(part) if digits == part else COLOUR + int(digits, 16))
+        except ValueError:
+            raise UsageError(
+                f"--ignore-index {part!r}: whole numbers, as 11,255, or colours, as #ff0000"
+            ) from None
+    return values
+
+
+def parse_class_names(text: str | None) -> list[str]:
+    """`"sky,road"`, or a file with a name in each line -> `["sky", "road"]`."""
+    if text is None:
+        return []
+    try:
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return parse_names(text)
+    return [line.strip() for line in lines if line.strip()]
 
 
 def parse_names(text: str) -> list[str]:

@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from hotstart import __version__
-from hotstart.arguments import parse_labels, parse_protocols, parse_set
+from hotstart.arguments import (
+    parse_class_names,
+    parse_ignored,
+    parse_labels,
+    parse_protocols,
+    parse_set,
+)
 from hotstart.compare_command import compare
 from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
@@ -19,8 +25,10 @@ from hotstart.options import (
     Accelerator,
     AllowLeak,
     AudioOffset,
+    ClassNames,
     Encoder,
     Group,
+    IgnoreIndex,
     Json,
     Label,
     Set,
@@ -120,6 +128,7 @@ def pretrain(
     label: Label = None,
     group: Group = None,
     audio_offset_seconds: AudioOffset = None,
+    real: Annotated[str | None, typer.Option(help="Real pictures beside rendered ones.")] = None,
 ) -> None:
     """Train an encoder on a pretext task; no labels needed."""
     from hotstart import api
@@ -137,6 +146,7 @@ def pretrain(
         "label": label,
         "group": group,
         "audio_offset_seconds": audio_offset_seconds,
+        "real": real,
     }
     with RunDisplay() as display:
         folder = api.pretrain(
@@ -178,6 +188,8 @@ def evaluate(
     label: Label = None,
     group: Group = None,
     allow_leak: AllowLeak = False,
+    ignore_index: IgnoreIndex = None,
+    class_names: ClassNames = None,
     accelerator: Accelerator = "auto",
     as_json: Json = False,
 ) -> None:
@@ -202,6 +214,8 @@ def evaluate(
             label=label,
             group=group,
             allow_leak=allow_leak,
+            ignore_index=parse_ignored(ignore_index),
+            class_names=parse_class_names(class_names),
             accelerator=accelerator,
             listener=display.working,
             caching=display.working,

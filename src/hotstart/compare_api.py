@@ -38,6 +38,8 @@ def compare(
     label: str | None = None,
     group: str | None = None,
     allow_leak: bool | None = None,
+    ignore_index: Sequence[int] | None = None,
+    class_names: Sequence[str] | None = None,
     accelerator: str | None = None,
     checkpoint_seconds: float | None = None,
     out: str | Path = "runs/league",
@@ -52,8 +54,8 @@ def compare(
 
     data: what to pretrain on; tasks: names from `tasks()`; the controls `random` and, where the
         data has labels, `supervised` are always in, and `scratch` where `finetune` is asked
-    on: downstream evaluations, `classify=DIR`, `action=DIR`, `detect=DIR`, ..., or `classify` for
-        the data's own labels
+    on: downstream evaluations, `classify=DIR`, `action=DIR`, `segment=DIR`, `detect=DIR`, or
+        `classify` for the data's own labels
     seeds: how many, or which; 3 by default
     steps, epochs, minutes: the same budget for everyone, 10 minutes by default. Minutes become
         steps by measuring, once, before anything is trained.
@@ -92,6 +94,8 @@ def compare(
         label=label,
         group=group,
         allow_leak=allow_leak,
+        ignore_index=tuple(ignore_index) if ignore_index else None,
+        class_names=tuple(class_names) if class_names else None,
     )
     machine = _given(accelerator=accelerator, checkpoint_seconds=checkpoint_seconds)
     if workers < 1:

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from hotstart.arguments import (
+    parse_class_names,
+    parse_ignored,
     parse_labels,
     parse_names,
     parse_protocols,
@@ -20,7 +22,9 @@ from hotstart.arguments import (
 from hotstart.options import (
     Accelerator,
     AllowLeak,
+    ClassNames,
     Group,
+    IgnoreIndex,
     Json,
     Label,
     Set,
@@ -61,6 +65,8 @@ def compare(
     label: Label = None,
     group: Group = None,
     allow_leak: AllowLeak = False,
+    ignore_index: IgnoreIndex = None,
+    class_names: ClassNames = None,
     accelerator: Accelerator = "auto",
     checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
     out: Annotated[Path, typer.Option(help="The league's folder.")] = Path("runs/league"),
@@ -100,6 +106,8 @@ def compare(
             label=label,
             group=group,
             allow_leak=allow_leak or None,
+            ignore_index=parse_ignored(ignore_index),
+            class_names=parse_class_names(class_names),
             accelerator=None if accelerator == "auto" else accelerator,
             checkpoint_seconds=checkpoint_seconds,
             out=out,

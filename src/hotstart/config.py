@@ -87,6 +87,8 @@ class PretrainSettings(Settings):
     group: str | None = None
     audio_offset_seconds: float = 0.0
     """By how much the sound of videos comes after the frames that it belongs to."""
+    real: str | None = None
+    """Real pictures that are read beside rendered ones."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each task: `{"rotation": {"all_four": True}}`."""
     variant: str | None = None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hotstart.config import Protocol, Split, Stem
 from hotstart.errors import UsageError
+from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.records import Record
-from hotstart.league.settings import DOWNSTREAM
 
 if TYPE_CHECKING:
     from hotstart.data import Dataset
@@ -34,6 +34,8 @@ def evaluate(
     label: str | None = None,
     group: str | None = None,
     allow_leak: bool = False,
+    ignore_index: Sequence[int] = (),
+    class_names: Sequence[str] = (),
     accelerator: str = "auto",
     listener: Progress | None = None,
     caching: Progress | None = None,
@@ -43,11 +45,12 @@ def evaluate(
 
     subject: a run folder, `timm:NAME`, a file of weights, or `random`.
     data: labelled pictures; a run's own data by default. on: `classify`, `action` (videos),
-    `detect` (pictures with boxes, see `data.boxes`) or `pretext`. protocols: those that `on` knows
-    count.
+    `segment` (pictures with label maps, see `data.masked`), `detect` (pictures with boxes, see
+    `data.boxes`) or `pretext`. protocols: those that `on` knows count.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.
+    ignore_index, class_names: values of label maps that are no class, and names of the others.
     telling: called with each sentence on what was found in the data.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
     """
@@ -68,6 +71,8 @@ def evaluate(
             label=label,
             group=group,
             allow_leak=allow_leak,
+            ignore_index=ignore_index,
+            class_names=class_names,
             progress=caching,
         )
 

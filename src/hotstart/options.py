@@ -34,6 +34,12 @@ AudioOffset = Annotated[
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Boxes, masks: a picture may be in two splits.")
 ]
+IgnoreIndex = Annotated[
+    str | None, typer.Option(help="Values of label maps that are no class, as 11,255.")
+]
+ClassNames = Annotated[
+    str | None, typer.Option(help="Of label maps: a,b,c or a file, one a line; classes.txt.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 Set = Annotated[

@@ -51,7 +51,12 @@ def material_from(folder: Path) -> Material:
 
 def needs_clips(task: str) -> bool:
     """Whether it is films that `task` learns from, and not pictures."""
-    return not {"clip", "flow"}.isdisjoint(task_class(task).needs)
+    return not {"clip", "flow", "audio"}.isdisjoint(task_class(task).needs)
+
+
+def needs_truth(task: str) -> bool:
+    """Whether `task` learns from what is known of rendered pictures."""
+    return "depth" in task_class(task).needs
 
 
 def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hotstart.api import render
 from hotstart.data.sample import Batch
 from hotstart.encoders import load_encoder, save_encoder
 from hotstart.pretext.registry import TASKS, find, task_class
@@ -27,6 +28,7 @@ from tests.conformance.expectations import (
     INDEPENDENT,
     NO_PICTURES,
     NOT_APPLICABLE,
+    PASSES_OVER,
     ROWS,
     THEORY,
 )
@@ -40,6 +42,7 @@ from tests.conformance.material import (
     make_task,
     material_from,
     needs_clips,
+    needs_truth,
     play,
     play_all,
     same_state,
@@ -58,6 +61,13 @@ def films(film_folder: Path) -> Material:
     return material_from(film_folder)
 
 
+@pytest.fixture(scope="module")
+def renderings(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    folder = tmp_path_factory.mktemp("world") / "pictures"
+    world = f"world:images?n=60&size={SIZE}&samples=4"
+    return material_from(render(world, folder, form="shards", processes=1))
+
+
 @pytest.fixture(params=[*TASKS, *COMPOSITES])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -65,7 +75,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def material(name: str, request: pytest.FixtureRequest) -> Material:
-    found: Material = request.getfixturevalue("films" if needs_clips(name) else "pictures")
+    kind = "films" if needs_clips(name) else "renderings" if needs_truth(name) else "pictures"
+    found: Material = request.getfixturevalue(kind)
     return found
 
 
@@ -272,10 +283,11 @@ def test_score_and_panels_on_heldout_pictures(name: str, material: Material) -> 
     assert isinstance(scores[0], Score)
     assert scores[0] == scores[1]
     assert scores[0].metric == task.metric
-    assert scores[0].examples == 3 * ROWS
+    assert 0 < scores[0].examples <= 3 * ROWS
+    assert scores[0].examples == 3 * ROWS or name in PASSES_OVER
     assert math.isfinite(scores[0].value)
     made = task.generate(batches[0], draws(0, ROWS))
-    assert made is None or (made.shape == (ROWS, 3, SIZE, SIZE) and 0 <= made.min() <= made.max())
+    assert made is None or (made.shape[:3] == (ROWS, 3, SIZE) and 0 <= made.min() <= made.max())
     shown = task.panels(batches[0], draws(0, ROWS))
     asked = task.panels(batches[0], draws(0, ROWS), answers=False)
     assert len(asked) <= len(shown)

@@ -15,6 +15,7 @@ from hotstart.data.masked import MaskedDataset, open_masked
 from hotstart.downstream import pixel_probe
 from hotstart.downstream.features import evaluating
 from hotstart.downstream.linear import fit_linear_probe
+from hotstart.downstream.mask_pictures import colour_of, overlay
 from hotstart.downstream.outcome import Outcome, Stage
 from hotstart.downstream.pixel_probe import ProbedMaps, draw_pixels, stage_columns
 from hotstart.downstream.pixels import (
@@ -26,6 +27,7 @@ from hotstart.downstream.pixels import (
 )
 from hotstart.downstream.predictions import MaskPredictions
 from hotstart.downstream.segment import segment
+from hotstart.downstream.segmenter import SegmentSettings, fit_segmenter
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.data.scenes import save, scene, write_scenes
@@ -128,6 +130,9 @@ def test_knows_what_is_to_be_seen_and_nothing_where_nothing_is(
     assert found.chance == pytest.approx(best_constant(scenes, scenes.indices("val")))
     assert found.value > 0.75 > found.chance + 0.3
     assert found.value == found.predictions.value("miou")
+    assert found.panel is not None
+    assert found.panel.columns == ("picture", "truth", "answer", "classes")
+    assert len(found.panel.pictures) == len(found.panel.texts) == 5
     assert list(found.detail["iou"]) == ["0", "1", "2"]
     assert np.mean(list(found.detail["iou"].values())) == pytest.approx(found.value)
     # The label maps of other pictures: what can be learnt of them is how often each class comes.
@@ -167,6 +172,37 @@ def test_every_stage_and_few_labels(scenes: MaskedDataset, network: Encoder) -> 
     assert by_stage["last"] > by_stage[len(network.stage_dims)]
 
 
+def test_trained_networks_learn_too(scenes: MaskedDataset, network: Encoder) -> None:
+    before = trace(network)
+    settings = SegmentSettings(
+        steps=60, batch_size=8, view_px=32, width=16, learning_rates=(3e-3,),
+        scratch_learning_rates=(1e-5, 3e-3),
+    )  # fmt: skip
+    tuned, scratch = run(network, scenes, protocols=("finetune", "scratch"), settings=settings)
+    assert same_state(before, trace(network))
+    assert (tuned.protocol, tuned.stage) == ("finetune", "last")
+    assert tuned.detail["steps"] == 60
+    assert scratch.detail["learning_rate"] == 3e-3
+    assert scratch.detail["trials"]["1e-05"] < scratch.detail["trials"]["0.003"] <= 1
+    for one in (tuned, scratch):
+        assert one.value > one.chance + 0.25
+
+
+def test_the_same_seed_trains_the_same_weights(scenes: MaskedDataset, network: Encoder) -> None:
+    settings = SegmentSettings(steps=2, batch_size=4, view_px=16, width=8)
+
+    def fit(seed: int) -> torch.Tensor:
+        model = fit_segmenter(
+            network, scenes, np.arange(6), learning_rate=1e-3, steps=2, settings=settings,
+            seed=seed, device=CPU, tick=lambda: None,
+        )  # fmt: skip
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    first = fit(0)
+    assert torch.equal(first, fit(0))
+    assert not torch.equal(first, fit(1))
+
+
 def test_the_reported_split_teaches_nothing(
     scenes: MaskedDataset, network: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +214,8 @@ def test_the_reported_split_teaches_nothing(
         return own(i)
 
     monkeypatch.setattr(scenes, "label_map", noted)
-    run(network, scenes, split="test")
+    (found,) = run(network, scenes, split="test")
+    assert found.panel is None
     assert not set(read) & set(scenes.indices("val").tolist())
 
 
@@ -199,3 +236,19 @@ def test_what_cannot_be_asked(scenes: MaskedDataset, network: Encoder, tmp_path:
         ask(network, small)
     with pytest.raises(DataError, match="no picture with a label map in its test split"):
         ask(network, small, split="test")
+
+
+def test_overlays_show_each_class_in_its_colour() -> None:
+    picture = np.full((20, 30, 3), 128, np.uint8)
+    labels = np.zeros((40, 60), np.int64)
+    labels[:, 30:] = 1
+    labels[:10] = 255
+    drawn = overlay(picture, labels)
+    for rows, columns, colour in (
+        (slice(6, None), slice(0, 14), colour_of(0)),
+        (slice(6, None), slice(16, None), colour_of(1)),
+        (slice(0, 4), slice(None), None),
+    ):
+        expected = 0.15 * 128 if colour is None else 0.4 * 128 + 0.6 * np.array(colour)
+        assert np.abs(drawn[rows, columns] - expected).max() <= 1
+    assert len({colour_of(k) for k in range(21)}) == 21

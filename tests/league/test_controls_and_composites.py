@@ -10,8 +10,8 @@ import pytest
 from hotstart import api
 from hotstart.config import Protocol
 from hotstart.errors import UsageError
+from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.records import read_records
-from hotstart.league.settings import DOWNSTREAM
 from hotstart.training.folder import load_run
 from tests.league.test_compare import Pretence, league
 

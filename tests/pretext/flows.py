@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from hotstart.data.sample import Batch, Flows
 from tests.pretext.moving import Moving
@@ -12,23 +12,24 @@ from tests.pretext.moving import Moving
 SIZE = 32
 
 
-def flows_of(clips: Moving, k: int = 0) -> Flows:
-    """The true flow of frame k, at half the resolution, as the data path keeps it."""
-    side = clips.pixels.shape[2]
-    fields = [
-        cv2.resize(np.moveaxis(flow[k], 0, 2), (side // 2, side // 2), interpolation=cv2.INTER_AREA)
-        for flow in clips.flow
-    ]
-    count, half = len(clips), torch.full((len(clips),), side // 2)
-    vectors = torch.from_numpy(np.stack(fields)).reshape(-1, 2) / side
+def fields_of(vectors: Tensor) -> Flows:
+    """One known field for each of (N, 2, H, W), in shares of the shorter side."""
+    count, _, height, width = vectors.shape
+    places = vectors.permute(0, 2, 3, 1).reshape(-1, 2)
     return Flows(
-        vectors.half(),
-        torch.ones(len(vectors), dtype=torch.bool),
-        torch.arange(count) * (side // 2) ** 2,
-        half,
-        half,
+        places.half(),
+        torch.ones(len(places), dtype=torch.bool),
+        torch.arange(count) * height * width,
+        torch.full((count,), height),
+        torch.full((count,), width),
         torch.tensor([[0.0, 1 / 8]], dtype=torch.float64).repeat(count, 1),
     )
+
+
+def flows_of(clips: Moving, k: int = 0) -> Flows:
+    """The true flow of frame k, at half the resolution, as the data path keeps it."""
+    flow = torch.from_numpy(clips.flow[:, k])
+    return fields_of(F.avg_pool2d(flow, 2) / flow.shape[-1])
 
 
 def batch_of(clips: Moving) -> Batch:

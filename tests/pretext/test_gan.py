@@ -101,8 +101,9 @@ def test_the_encoders_statistics_are_those_of_real_pictures() -> None:
 def test_a_collapsed_generator_and_a_sure_discriminator_show_in_the_metrics() -> None:
     task = made_task(augment=())
     views = views_of(task, 8)
+    generator: Any = task.generator
     with torch.no_grad():
-        task.generator.project.weight.zero_()
+        generator.project.weight.zero_()
         task.judge.weight.zero_()
         task.judge.bias.fill_(-3.0)
     result = play(task, views, "generator")

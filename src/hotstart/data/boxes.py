@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.cache import Cached, Progress, open_cache
+from hotstart.data.coco import read_json
 from hotstart.data.coco_boxes import read_coco_boxes
+from hotstart.data.coco_folder import CocoSource, coco_sources
 from hotstart.data.dataset import Dataset
 from hotstart.data.decode import MAX_ASPECT
 from hotstart.data.entries import default_cache_folder
@@ -185,28 +187,27 @@ def _nothing(name: str, pictures: int, quarantine: Sequence[Quarantined]) -> str
 
 def _read(path: Path, name: str) -> tuple[Notes, Path]:
     """What the annotations say, and the folder from which their pictures count."""
-    if path.is_file():
-        root, files = path.parent, {path.suffix.lower(): [path]}
-        if not files.keys() & {".json", ".yaml", ".yml"}:
-            raise DataError(f"{name} is a single file, and neither JSON nor YAML; {ALLOWED}")
-    elif path.is_dir():
-        root = path
-        files = {suffix: below(root, [suffix]) for suffix in (".json", ".xml", ".yaml", ".yml")}
-    else:
+    single = path.suffix.lower() if path.is_file() else ""
+    root = path.parent if single else path
+    if single not in ("", ".json", ".yaml", ".yml"):
+        raise DataError(f"{name} is a single file, and neither JSON nor YAML; {ALLOWED}")
+    if not root.is_dir():
         raise DataError(f"there is no folder {name!r}; {ALLOWED}")
     pictures = PictureFiles(root)
     if not len(pictures):
         raise DataError(f"{name} holds no pictures; {ALLOWED}")
-    settings = [*files.get(".yaml", []), *files.get(".yml", [])]
+    if single == ".json":
+        return read_coco_boxes(pictures, [CocoSource(path, None, read_json(path))]), root
+    problems: list[Quarantined] = []
     notes = None
-    if files.get(".json"):
-        notes = read_coco_boxes(pictures, files[".json"])
-    if notes is None and files.get(".xml"):
-        notes = read_voc(pictures, files[".xml"])
-    if notes is None:
-        notes = read_yolo(pictures, settings)
+    if not single:
+        sources = coco_sources(root, problems)
+        notes = read_coco_boxes(pictures, sources) if sources else None
+        notes = notes or read_voc(pictures, below(root, [".xml"]))
+    notes = notes or read_yolo(pictures, [path] if single else below(root, [".yaml", ".yml"]))
     if notes is None:
         raise DataError(f"{name}: no annotations beside its {len(pictures)} pictures; {ALLOWED}")
+    notes.problems[:0] = problems
     return notes, root
 
 

@@ -3,82 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from hotstart.data.coco import CocoFile, is_coco, read_coco, read_json
+from hotstart.data.coco import CocoFile, read_coco
 from hotstart.data.coco import Picture as CocoPicture
-from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, share, split_of
+from hotstart.data.coco_folder import CocoSource
+from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, share
 from hotstart.data.outlines import clip_box
 from hotstart.data.quarantine import Quarantined
 from hotstart.errors import DataError
 
-MAIN = "instances"
-"""COCO's own files of boxes begin so, beside others of captions and key points."""
 
+def read_coco_boxes(pictures: PictureFiles, sources: Sequence[CocoSource]) -> Notes:
+    """The boxes of COCO files, each of the split that its name or folder tells.
 
-def read_coco_boxes(pictures: PictureFiles, files: Sequence[Path]) -> Notes | None:
-    """The boxes of all COCO files among `files`; None where none is one.
-
-    One file is one split where its name or its folder says so (`train.json`,
-    `instances_val2017.json`, `valid/_annotations.coco.json`); beside such files, others are passed
-    over. A file that is damaged, or holds nothing usable, is one problem.
-    Raises DataError where no file is usable and at least one ought to be.
+    Beside files of splits, others are passed over. A file that holds nothing usable is one problem.
+    Raises DataError where no file is usable.
     """
     notes = Notes("COCO boxes", ())
-    found: list[tuple[Path, CocoFile]] = []
-    damaged: list[DataError] = []
-    for path in _chosen(pictures.root, files):
+    found: list[tuple[CocoSource, CocoFile]] = []
+    for source in [one for one in sources if one.split is not None] or sources:
         try:
-            content = read_json(path)
-            if not is_coco(content):
-                notes.remarks.append(f"{path.name} is no COCO file and was passed over")
-                continue
-            found.append((path, read_coco(path, "box", content)))
+            found.append((source, read_coco(source.path, "box", source.content)))
         except DataError as error:
-            damaged.append(error)
-            notes.problems.append(Quarantined(path.name, str(error).removeprefix(f"{path} ")))
+            if len(sources) == 1:
+                raise
+            told = str(error).removeprefix(f"{source.path} ")
+            notes.problems.append(Quarantined(source.path.name, told))
     if not found:
-        if damaged:
-            raise damaged[0]
-        return None
+        raise DataError(": ".join(notes.problems[0]))
     notes.classes = tuple(dict.fromkeys(name for _, one in found for name in one.classes))
-    for path, one in found:
+    for source, one in found:
         notes.problems += one.problems
         notes.clipped += one.clipped
-        _add(notes, pictures, path, one)
+        _add(notes, pictures, source, one)
     return notes
 
 
-def _chosen(root: Path, files: Sequence[Path]) -> list[Path]:
-    main = [path for path in files if path.name.startswith(MAIN)]
-    chosen = main or list(files)
-    named = [path for path in chosen if split_of(_relative(root, path)) is not None]
-    return named or chosen
-
-
-def _relative(root: Path, path: Path) -> PurePosixPath:
-    return PurePosixPath(path.relative_to(root).as_posix())
-
-
-def _add(notes: Notes, pictures: PictureFiles, path: Path, file: CocoFile) -> None:
-    relative = _relative(pictures.root, path)
-    split = split_of(relative)
-    beside = relative.parent
-    # `images/` beside, a folder named as the split, or COCO's own train2017/ beside annotations/.
-    last = relative.stem.rpartition("_")[2]
-    folders = [str(beside), f"{beside}/images", f"{beside}/{relative.stem}"]
-    folders += [f"{beside}/images/{relative.stem}", f"{beside.parent}/images", str(beside.parent)]
-    folders += [f"{beside.parent}/{last}", f"{beside.parent}/images/{last}"]
+def _add(notes: Notes, pictures: PictureFiles, source: CocoSource, file: CocoFile) -> None:
+    # A folder named as the file, or COCO's own train2017/ for instances_train2017.json.
+    path = source.path
+    also = (path.stem, path.stem.rpartition("_")[2])
     codes = [notes.classes.index(name) for name in file.classes]
     for one in file.pictures:
-        where, reason = pictures.find(one.file_name, folders)
-        if not where:
+        where = pictures.finder.find(path.parent, one.file_name, also)
+        if where is None:
+            reason = f"its picture {one.file_name!r} is missing"
             notes.problems.append(Quarantined(f"{path.name}: {one.file_name}", reason))
             continue
-        size = (one.width, one.height) if one.width and one.height else pictures.size(where)
-        objects = () if size is None else _objects(notes, path, one, codes, size)
         declared = (one.width, one.height) if one.width and one.height else None
-        notes.pictures.append(NotedPicture(where, split, declared, tuple(objects)))
+        size = declared or pictures.size(where)
+        objects = () if size is None else _objects(notes, path, one, codes, size)
+        notes.pictures.append(NotedPicture(where, source.split, declared, tuple(objects)))
 
 
 def _objects(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hotstart.data.coco import is_coco, read_json
 from hotstart.data.index import SUFFIXES, walk
+from hotstart.data.quarantine import Quarantined
 from hotstart.data.splits import SPLIT_NAMES
 from hotstart.errors import DataError
 
@@ -26,12 +28,13 @@ class CocoSource:
     content: Any
 
 
-def coco_sources(root: Path) -> list[CocoSource]:
+def coco_sources(root: Path, problems: list[Quarantined] | None = None) -> list[CocoSource]:
     """Every COCO file in `root` and one folder below, the splits in the order of their names.
 
     A split is told by the file's name (`instances_train2017.json`) or its folder's
     (`valid/_annotations.coco.json`). Of several files, those named `instances...` count alone. A
-    JSON that is cut short counts as one that should have been read: it raises DataError.
+    JSON that is cut short counts as one that should have been read: where no other is there, it
+    raises DataError, else it is added to `problems`.
     """
     files = sorted([*root.glob("*.json"), *root.glob("*/*.json")])
     if any(path.stem.startswith(USUAL) for path in files):
@@ -42,6 +45,9 @@ def coco_sources(root: Path) -> list[CocoSource]:
             content = read_json(path)
         except DataError as error:
             broken = broken or error
+            if problems is not None:
+                told = str(error).removeprefix(f"{path} ")
+                problems.append(Quarantined(path.relative_to(root).as_posix(), told))
             continue
         if is_coco(content):
             where = path.parent.name if path.parent != root else ""
@@ -64,15 +70,17 @@ class PictureFinder:
     root: Path
     _below: dict[str, list[str]] | None = field(default=None, repr=False)
 
-    def find(self, beside: Path, name: str) -> str | None:
+    def find(self, beside: Path, name: str, also: Sequence[str] = ()) -> str | None:
         """Path below `root` of the picture that a file in `beside` calls `name`; None: nowhere.
 
-        Looked for beside that file, in `images/` of its folder or of `root`, in the folder of
-        `root` that has the split's name, and at last by its name alone, if only one file below
+        Looked for beside that file, in `images/` of its folder, of the one above or of `root`, in
+        the folders `also` of all these, and at last by its name alone, if only one file below
         `root` has it. A name that leads out of `root` is not followed.
         """
-        for folder in (beside, self.root):
-            for inside in ("", *PICTURES):
+        name = name.replace("\\", "/")
+        inner = ("", *PICTURES, *also, *(f"{one}/{other}" for one in PICTURES for other in also))
+        for folder in dict.fromkeys((beside, beside.parent, self.root)):
+            for inside in inner:
                 path = folder / inside / name
                 if path.is_file() and path.resolve().is_relative_to(self.root.resolve()):
                     return path.resolve().relative_to(self.root.resolve()).as_posix()

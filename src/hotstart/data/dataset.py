@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hotstart.data.clips import KEYS, MiddleFrames, middle, windows
 from hotstart.data.discover import discover
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.footage import Footage, open_footage
+from hotstart.data.known import RealPictures, fetch_pictures
 from hotstart.data.quarantine import Quarantined, write_quarantine
 from hotstart.data.sample import Batch, Spec
 from hotstart.data.source import Found, Items, Source
@@ -64,6 +64,7 @@ class Dataset:
         self.quarantine = quarantine
         self.stretches = stretches
         self.audio_offset_seconds = audio_offset_seconds
+        self.real: RealPictures | None = None
         labels = None if found.labels is None else found.labels[rows].astype(np.int64)
         groups = None if found.groups is None else found.groups[rows]
         if groups is None and stretches is not None:
@@ -92,8 +93,10 @@ class Dataset:
     @property
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
-        keys = {"image", "index", "group"} | ({"label"} if self.classes else set())
-        return frozenset(keys if self.stretches is None else keys | self.stretches.keys)
+        keys = {"index", "group"} | ({"label"} if self.classes else set())
+        keys |= self._source.truths if isinstance(self._source, Source) else set()
+        keys |= {"real_image"} if self.real is not None else set()
+        return frozenset(keys | ({"image"} if self.stretches is None else self.stretches.keys))
 
     def batch(
         self,
@@ -117,8 +120,10 @@ class Dataset:
             if not specs.keys().isdisjoint(KEYS):
                 places = middle(len(indices)) if places is None else places
                 batch = windows(self.stretches, indices, specs, places, self.audio_offset_seconds)
-        elif "image" in keys:
-            batch["image"] = self.pictures.get(indices)
+        else:
+            batch = fetch_pictures(self._source, self._rows, self.pictures, indices, keys)
+        if self.real is not None and "real_image" in keys:
+            batch["real_image"] = self.real.beside(indices, places)
         if "index" in keys:
             batch["index"] = torch.from_numpy(indices.copy())
         if "group" in keys:
@@ -141,6 +146,8 @@ class Dataset:
 
     def hint(self, missing: Collection[str]) -> str:
         """What to do about keys that are missing, where that is known."""
+        if "real_image" in missing:
+            return "; give real pictures with --real FOLDER"
         return FRAMES_HINT.format(self.name) if {"clip", "flow"} & {*missing} else ""
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
@@ -197,38 +204,6 @@ class Dataset:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Subset:
-    """Some of a data set's pictures, by positions of their own: 0 .. N - 1.
-
-    items: int64 (N,), their positions in `dataset`
-    """
-
-    dataset: Dataset
-    items: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the pictures alone."""
-        chosen = np.ascontiguousarray(self.dataset.hashes[self.items])
-        return hashlib.blake2b(chosen.data, digest_size=16).hexdigest()
-
-    def batch(
-        self,
-        positions: npt.NDArray[np.int64],
-        keys: Collection[str] | Mapping[str, Spec],
-        places: Tensor | None = None,
-    ) -> Batch:
-        """The samples at int64 (B,) positions; `index` is such a position too."""
-        batch = self.dataset.batch(self.items[positions], keys, places)
-        if "index" in keys:
-            batch["index"] = torch.from_numpy(np.array(positions, np.int64))
-        return batch
-
-
 def open_dataset(
     data: str | Path,
     *,
@@ -238,6 +213,7 @@ def open_dataset(
     cache_dir: Path | None = None,
     cache_bytes: int | None = None,
     audio_offset_seconds: float = 0.0,
+    real: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Discover DATA, decode it into the cache (or reuse that), and open it.
@@ -246,6 +222,7 @@ def open_dataset(
     label, group: see `discover`; cache_dir: see `default_cache_folder`
     cache_bytes: disk space the cache may take; None is half of what is free
     audio_offset_seconds: by how much the sound of videos comes after the frames it belongs to
+    real: other DATA, of real pictures, that is read beside this one, under `real_image`
     progress: called as progress("decode", done, total) while the cache is built, before that as
     progress("render", ...) for a world
 
@@ -275,7 +252,14 @@ def open_dataset(
     cached = open_cache(found.source, side, folder, cache_bytes, progress)
     quarantine = (*found.problems, *cached.quarantine)
     _require_some(name, "pictures", cached.rows, quarantine)
-    return Dataset(name, side, found, cached.rows, cached.hashes, cached.pictures, quarantine)
+    dataset = Dataset(name, side, found, cached.rows, cached.hashes, cached.pictures, quarantine)
+    if real is not None:
+        other = open_dataset(
+            real, size=side, cache_dir=cache_dir, cache_bytes=cache_bytes, progress=progress
+        )
+        seen = np.flatnonzero(other.split != SPLITS.index("test")).astype(np.int64)
+        dataset.real = RealPictures(other.pictures, seen, other.fingerprint)
+    return dataset
 
 
 def _require_some(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hotstart.data.index import SUFFIXES, VIDEO_SUFFIXES, Index, ending, walk
+from hotstart.data.index import SOUND_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES, Index, ending, walk
 from hotstart.data.quarantine import printable
 from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
@@ -24,10 +24,10 @@ from hotstart.errors import DataError, UsageError
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 ALLOWED = (
-    "DATA is a folder of pictures or videos (at any depth, or one folder for each class, or train/ "
-    "with test/ or val/), frames:FOLDER of folders that hold the frames of one video each, "
-    "camera:PICTURES of which a moving camera makes videos, a .csv "
-    "or .parquet table of paths, a torchvision name, digits:, world:images or world:videos"
+    "DATA is a folder of pictures, videos or sounds (at any depth, or one folder for each class, "
+    "or train/ with test/ or val/), frames:FOLDER of folders that hold the frames of one video "
+    "each, camera:PICTURES of which a moving camera makes videos, a .csv or .parquet table of "
+    "paths, a torchvision name, digits:, world:images or world:videos"
 )
 GIF = ".gif"
 GIFS_OPENED = 16
@@ -104,10 +104,26 @@ def _folder(path: Path, text: str, group: str | None) -> Found:
         index = walk(path, VIDEO_SUFFIXES | {GIF})
         found = classify_folders(index, VideoFiles(index, absolute(path)), "videos")
     elif len(index):
-        found = classify_folders(index, FileSource(index, absolute(path)), "pictures")
+        found = classify_folders(index, _pictures(index, absolute(path)), "pictures")
+    elif index.others and len(heard := walk(path, SOUND_SUFFIXES)):
+        from hotstart.data.sounds import SoundFiles
+
+        index = heard
+        found = classify_folders(index, SoundFiles(index, absolute(path)), "sounds")
     else:
         raise DataError(_nothing_in(text, index))
     return found if group is None else found.with_groups(groups_of_paths(index, group))
+
+
+def _pictures(index: Index, origin: str) -> Items:
+    """Pictures, with sounds of the same names if there are any."""
+    if index.others:
+        from hotstart.data.sounds import Beside, SoundedPictures
+
+        beside = Beside(index)
+        if any(beside.file(index.relative(i)) for i in range(len(index))):
+            return SoundedPictures(index, beside, origin)
+    return FileSource(index, origin)
 
 
 def holds_videos(index: Index) -> bool:

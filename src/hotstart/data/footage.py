@@ -77,6 +77,8 @@ class Footage:
     """Of the camera, where files tell them: those are read anew each time, not cached."""
     motion: Motion
     """Their optical flow, computed when it is first asked for."""
+    pictured: bool = True
+    """Whether they have pictures of their own, see `VideoSource`."""
 
 
 def open_footage(
@@ -134,7 +136,8 @@ def _open(entry: Path, source: VideoSource, size: int, budget: int, flow: _Flow)
     place, flow_budget, progress = flow
     motion = Motion(reels, facts.heights, facts.widths, place, entry.name, flow_budget, progress)
     poses = open_poses(source, facts.rows, reels)
-    return Footage(facts, reels, quarantine, (*remarks, *poses.remarks), poses, motion)
+    told = (*remarks, *poses.remarks)
+    return Footage(facts, reels, quarantine, told, poses, motion, source.pictured)
 
 
 class _Build:

@@ -2,7 +2,8 @@
 
 Frames are the pictures of one folder whose names differ in their last number alone; their order is
 that of the number, not of the letters. A number with a decimal point is a time in seconds (as in
-TUM's RGB-D sets); any other counts frames at `hz`, so that one left out leaves a gap.
+TUM's RGB-D sets); any other counts frames at `hz`, so that one left out leaves a gap. A sound file
+beside the folder that bears its name (`drive.wav`, `drive/`) begins with the first frame.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hotstart.data.index import Index, walk
 from hotstart.data.pose_files import Floats
 from hotstart.data.poses import beside_frames
 from hotstart.data.quarantine import Quarantined, printable
+from hotstart.data.sounds import Beside, decode_sound
 from hotstart.data.source import Found, absolute, groups_of_paths, whole_file
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
 from hotstart.errors import DataError, UsageError
@@ -80,7 +82,10 @@ class FrameFolders(VideoSource):
         self.sequences = sequences
         self.hz = hz
         self.origin = origin
+        self.beside = Beside(videos) if pictures.others else None
         state = f"{pictures.fingerprint}|{hz}"
+        if self.beside is not None:
+            state += f"|{self.beside.fingerprint}"
         self.fingerprint = hashlib.blake2b(state.encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
@@ -108,6 +113,13 @@ class FrameFolders(VideoSource):
             pixels = _of_size(pixels, size)
             size = (pixels.shape[1], pixels.shape[0])
             yield Frame(self._seconds(place), place - start, pixels)
+        try:
+            samples = self.sound(i)
+        except Unreadable as reason:
+            yield Quarantined(self.path(i), f"used without its sound: {reason}")
+            return
+        if len(samples):
+            yield Sound(self._seconds(start), samples)
 
     def frames(self, i: int, short_side: int, stamps: Sequence[int]) -> list[Array]:
         start, _ = self._stretch(i)
@@ -116,7 +128,8 @@ class FrameFolders(VideoSource):
         return [_of_size(decode(self._bytes(start + stamp), short_side), size) for stamp in stamps]
 
     def sound(self, i: int) -> Samples:
-        return np.empty(0, np.int16)
+        file = None if self.beside is None else self.beside.file(self.videos.relative(i))
+        return np.empty(0, np.int16) if file is None else decode_sound(whole_file(file))
 
     def poses(self, i: int, seconds: Floats, stamps: Sequence[int]) -> Floats | None:
         start, stop = self._stretch(i)

@@ -28,6 +28,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Those that are taken for videos; a GIF may be either."""
 
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga"})
+
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 FLUSH = 16_384
 """Names held as Python strings before they are packed; keeps a folder of millions small."""

@@ -33,11 +33,13 @@ class Scanned:
     """What is in one label map.
 
     values, counts: int64 (V,), the values in it and of how many pixels; digest: of all of it
+    size: width and height in pixels
     """
 
     values: Int64s
     counts: Int64s
     digest: bytes
+    size: tuple[int, int]
 
 
 def scan(pair: Pair, source: FileSource, row: int) -> Scanned | str:
@@ -54,7 +56,7 @@ def scan(pair: Pair, source: FileSource, row: int) -> Scanned | str:
         )
     seen, counts = np.unique(values, return_counts=True)
     digest = hashlib.blake2b(values.tobytes(), digest_size=16).digest()
-    return Scanned(seen.astype(np.int64), counts.astype(np.int64), digest)
+    return Scanned(seen.astype(np.int64), counts.astype(np.int64), digest, (width, height))
 
 
 def find_classes(

@@ -72,6 +72,7 @@ class MaskedDataset(Dataset):
         self.mask_classes = classes.names
         self.pixels = np.stack([pixels_of(one, classes) for one in scanned])
         self._classes = classes
+        self._sizes = sorted({one.size for one in scanned})
         self._pairs = pairs
         digest = hashlib.blake2b(self.fingerprint.encode(), digest_size=16)
         for one in scanned:
@@ -113,6 +114,7 @@ class MaskedDataset(Dataset):
             "classes": len(self.mask_classes),
             "class_names": list(self.mask_classes),
             "size": SHORT_SIDE_PX,
+            "sizes": self._sizes,
             "without_examples": [
                 name for name, count in zip(self.mask_classes, train, strict=True) if not count
             ],

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from hotstart.data.coco_folder import PictureFinder, split_of
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index, walk
 from hotstart.data.outlines import Box
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.data.source import FileSource, absolute
-from hotstart.data.splits import SPLIT_NAMES
 
 
 class Noted(NamedTuple):
@@ -51,19 +50,17 @@ class Notes:
 
 
 class PictureFiles:
-    """The picture files below a folder, found by the names that annotations give them."""
+    """The picture files below a folder; `finder` knows them by the names that annotations give."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.index: Index = walk(root)
+        self.finder = PictureFinder(root)
         self._rows = {path: row for row, path in enumerate(self.index.relatives())}
         self._source = FileSource(self.index, absolute(root))
-        self._named: dict[str, list[str]] = {}
         self._stems: dict[str, list[str]] = {}
         for path in self._rows:
-            pure = PurePosixPath(path)
-            self._named.setdefault(pure.name, []).append(path)
-            self._stems.setdefault(pure.stem, []).append(path)
+            self._stems.setdefault(PurePosixPath(path).stem, []).append(path)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -71,23 +68,6 @@ class PictureFiles:
     def paths(self) -> list[str]:
         """Every picture, relative to the folder."""
         return list(self._rows)
-
-    def find(self, name: str, folders: Sequence[str]) -> tuple[str, str]:
-        """The picture called `name` and "", or "" and why there is none.
-
-        folders: where to look first, relative to the root; then, a file name that is unique below.
-        """
-        given = name.replace("\\", "/").removeprefix("./")
-        for folder in folders:
-            path = str(PurePosixPath(folder) / given)
-            if path in self._rows:
-                return path, ""
-        below = self._named.get(PurePosixPath(given).name, [])
-        if len(below) == 1:
-            return below[0], ""
-        if below:
-            return "", f"its picture {name!r}: {len(below)} files below the folder have that name"
-        return "", f"its picture {name!r} is missing"
 
     def of_stem(self, stem: str) -> str | None:
         """The only picture whose name without its ending is `stem`."""
@@ -107,16 +87,10 @@ def share(box: Box, width: float, height: float) -> Box:
     return (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
 
 
-def split_of(path: PurePosixPath) -> str | None:
-    """The split that a file's name or folders speak of, the nearest one first.
-
-    `instances_val2017.json` and `valid/_annotations.coco.json` both are of `val`.
-    """
-    for part in (path.stem, *reversed(path.parts[:-1])):
-        for word in re.findall("[a-z]+", part.lower()):
-            if word in SPLIT_NAMES:
-                return SPLIT_NAMES[word]
-    return None
+def split_of_path(path: PurePosixPath) -> str | None:
+    """The split that a file's name or folders speak of, the nearest one first."""
+    names = (path.stem, *reversed(path.parts[:-1]))
+    return next((split for split in map(split_of, names) if split is not None), None)
 
 
 def below(root: Path, suffixes: Sequence[str]) -> list[Path]:

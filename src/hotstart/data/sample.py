@@ -212,6 +212,16 @@ class Batch(TypedDict, total=False):
     """float64 (B, T, 4, 4): where the camera was in each of T frames of a clip, those that `clip`
     shows where both are asked for in one form: from the camera's axes (x right, y down, z forward)
     to those of the world, in metres (of generated motion, in distances of the picture)."""
+    depth: Tensor
+    """float32 (B, 1, H, W): metres along the camera's axis, of rendered pictures that are all of
+    one size; infinite where nothing is."""
+    normals: Tensor
+    """float32 (B, 3, H, W): unit vectors out of the surface along the camera's right, down and
+    forward; 0 where nothing is."""
+    contours: Tensor
+    """bool (B, 1, H, W): where a thing, or a part of the background, ends."""
+    real_image: Pictures
+    """B pictures of another set, `--real`, that have nothing to do with the others."""
     audio: Tensor
     """int16 (B, n): sound at `SOUND_HZ`, one channel; silence beyond the ends of the video's."""
     index: Tensor

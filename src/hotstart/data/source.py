@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,15 @@ class Source(Items):
     @abstractmethod
     def read(self, i: int, short_side: int) -> tuple[int, Array]:
         """Content hash, and uint8 RGB (H, W, 3). Raises `Unreadable`."""
+
+    @property
+    def truths(self) -> frozenset[str]:
+        """Sample keys, beside the picture, that are known of each of its pixels."""
+        return frozenset()
+
+    def truth(self, i: int, key: str) -> npt.NDArray[Any]:
+        """What one of `truths` says of picture i, (C, H, W); see `sample.py`."""
+        raise KeyError(key)
 
     def release(self) -> None:
         """Let go of what was loaded; it is loaded again when needed."""

@@ -68,7 +68,8 @@ class Stretches:
     def keys(self) -> set[str]:
         """Sample keys that some of these videos can give."""
         some = {"audio": self.heard, "pose": self.posed}
-        return {"image", "clip", "flow"} | {key for key, there in some.items() if there.any()}
+        seen = {"image", "clip", "flow"} if self.footage.pictured else set()
+        return seen | {key for key, there in some.items() if there.any()}
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Bool (N,): which have all of `keys`."""

@@ -19,6 +19,9 @@ def found_words(dataset: Dataset) -> list[str]:
         head += ", ..." if len(names) > SHOWN else ""
     if "boxes" in told:
         head += f"; {told['boxes']:,} boxes"
+    sizes = [f"{width} x {height}" for width, height in told.get("sizes", [])]
+    if sizes:
+        head += f"; {sizes[0]}" + (f" to {sizes[-1]} px" if len(sizes) > 1 else " px")
     sentences = [head, *told["notes"]]
     missing = told.get("without_examples", [])
     if missing:

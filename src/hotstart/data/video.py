@@ -68,7 +68,7 @@ class VideoFiles(VideoSource):
 
     def read(self, i: int, short_side: int) -> Iterator[Frame | Sound | Quarantined]:
         with _opened(self.index.file(i)) as (container, stream):
-            ear = _Ear(container)
+            ear = Ear(container)
             times = _Times(stream)
             scale = _Scale(short_side)
             for packet in _packets(container, *ear.streams, stream):
@@ -95,7 +95,7 @@ class VideoFiles(VideoSource):
 
     def sound(self, i: int) -> Samples:
         with _opened(self.index.file(i)) as (container, _):
-            ear = _Ear(container)
+            ear = Ear(container)
             packets = _packets(container, *ear.streams) if ear.streams else ()
             heard = [sound for packet in packets for sound in ear.hear(packet)]
             heard += ear.hear(None)
@@ -168,7 +168,7 @@ class _Scale:
         return np.ascontiguousarray(pixels)
 
 
-class _Ear:
+class Ear:
     """The first sound of a container, resampled."""
 
     def __init__(self, container: InputContainer) -> None:

@@ -50,6 +50,9 @@ class Measured:
 class VideoSource(Items):
     """Videos by position. A video is read from end to end; it is never whole in memory."""
 
+    pictured: bool = True
+    """Whether its pictures are of the data; sound alone has them for people."""
+
     @abstractmethod
     def content(self, i: int) -> int:
         """Content hash of video i. Raises `Unreadable`."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, share, split_of
+from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, share, split_of_path
 from hotstart.data.outlines import clip_box, reaches_beyond
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.splits import SPLITS
@@ -88,18 +88,17 @@ def _add(
     sets: dict[str, str] | None,
 ) -> None:
     relative = PurePosixPath(path.relative_to(pictures.root).as_posix())
-    split = split_of(relative.parent / "_") if sets is None else sets.get(path.stem)
+    split = split_of_path(relative.parent / "_") if sets is None else sets.get(path.stem)
     if sets is not None and split is None:
         return  # in none of the lists, and so no part of the data set
     name = _text(root, "filename")
-    beside = relative.parent
-    folders = [str(beside), *(f"{beside.parent}/{last}" for last in ("JPEGImages", "images"))]
-    where, reason = pictures.find(name, folders) if name else ("", "names no picture")
+    where = pictures.finder.find(path.parent, name) if name else None
     # Files that were renamed keep their old name inside: the XML's own name tells better.
     own = pictures.of_stem(path.stem)
-    if own is not None and (not where or PurePosixPath(where).stem != path.stem):
+    if own is not None and (where is None or PurePosixPath(where).stem != path.stem):
         where = own
-    if not where:
+    if where is None:
+        reason = f"its picture {name!r} is missing" if name else "names no picture"
         notes.problems.append(Quarantined(path.name, reason))
         return
     told = root.find("size")

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, split_of
+from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, split_of_path
 from hotstart.data.outlines import Box, clip_box
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.splits import SPLIT_NAMES
@@ -39,7 +39,7 @@ def read_yolo(pictures: PictureFiles, settings: Sequence[Path]) -> Notes | None:
     files = 0
     for path in pictures.paths():
         pure = PurePosixPath(path)
-        split = split_of(pure.parent / "_") if places is None else _place(places, path)
+        split = split_of_path(pure.parent / "_") if places is None else _place(places, path)
         if places is not None and split is None:
             continue
         file = _label_file(pictures.root, pure)

@@ -53,7 +53,7 @@ class ActionSettings(Settings):
     """From the first frame of a clip to its last; None: (frames - 1) / 8."""
     clips: int = Field(default=3, ge=1)
     """Of a video in evaluation, spread evenly over it."""
-    training: FinetuneSettings = FinetuneSettings(batch_size=16)
+    training: FinetuneSettings = FinetuneSettings(batch_size=16, trial_folds=1)
 
 
 def action(

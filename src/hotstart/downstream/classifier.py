@@ -21,11 +21,11 @@ from hotstart.data.loader import Loader
 from hotstart.data.sample import Spec, to_device
 from hotstart.downstream.features import evaluating
 from hotstart.downstream.linear import LinearProbe
+from hotstart.downstream.optimisation import decayed, in_passes, warm_up_and_cosine
 from hotstart.downstream.reading import Reading, reading_of
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
-WARM_UP = 0.05
 
 
 class FinetuneSettings(Settings):
@@ -119,9 +119,9 @@ def fit_classifier(
         if all(weight.ndim <= 4 for weight in model.parameters()):
             model.to(memory_format=torch.channels_last)
         model.train()
-        optimiser = torch.optim.AdamW(_decayed(model, settings.weight_decay), lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
-        order = _order(items, steps * settings.batch_size, seed)
+        optimiser = torch.optim.AdamW(decayed(model, settings.weight_decay), lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_and_cosine(steps))
+        order = in_passes(items, steps * settings.batch_size, seed)
         needs = {**reading.needs, "label": Spec()}
         moments = None if dataset.stretches is None else seed
         loader = Loader(dataset, needs, order, settings.batch_size, seed=moments)
@@ -165,31 +165,3 @@ def predict(
             of_items = shares.unflatten(0, (-1, reading.views_each)).mean(1)
             found.append(of_items.argmax(1).cpu())
     return torch.cat(found)
-
-
-def _decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight decay for matrices and kernels alone; biases and scales keep their size."""
-    weights = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim <= 1]
-    return [
-        {"params": weights, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-
-
-def _warm_up_and_cosine(steps: int) -> Callable[[int], float]:
-    warm_up = max(1, round(WARM_UP * steps))
-
-    def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-    return factor
-
-
-def _order(items: Int64s, count: int, seed: int) -> Int64s:
-    """`count` of the items: shuffled passes over all of them, one behind the other."""
-    rng = np.random.default_rng([seed, 3])
-    passes = -(-count // len(items))
-    return np.concatenate([rng.permutation(items) for _ in range(passes)])[:count]

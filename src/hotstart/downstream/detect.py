@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -19,7 +20,9 @@ from torchvision.models.detection import FCOS
 from hotstart.config import Protocol, Split
 from hotstart.data.boxes import BoxSet, check_boxes
 from hotstart.data.dataset import Dataset
+from hotstart.data.panel import Panel
 from hotstart.downstream.average_precision import match, predictions_of
+from hotstart.downstream.box_pictures import box_panel
 from hotstart.downstream.detector import picture_side
 from hotstart.downstream.detector_training import DetectSettings, detect_objects, fit_detector
 from hotstart.downstream.outcome import Outcome, Progress
@@ -158,7 +161,23 @@ def _run(
                     chance=0.0,
                     predictions=predictions,
                     detail=detail,
+                    panel=_panel(task, protocol, fraction, predictions) if metric == "ap" else None,
                 )
+
+
+def _panel(
+    task: _Task, protocol: Protocol, fraction: float, predictions: BoxPredictions
+) -> Panel | None:
+    if task.split == "test":
+        return None
+    data = task.dataset
+    return box_panel(
+        data,
+        task.asked,
+        predictions,
+        name=f"detect-{protocol}-{fraction:g}-{data.fingerprint[:8]}",
+        title=f"Boxes in {Path(data.name).name}: {protocol}, {100 * fraction:.4g} % of the labels",
+    )
 
 
 def _per_class(task: _Task, predictions: BoxPredictions) -> dict[str, float]:

@@ -21,9 +21,9 @@ from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Pictures
 from hotstart.downstream.average_precision import Detections
-from hotstart.downstream.classifier import _decayed, _order, _warm_up_and_cosine
 from hotstart.downstream.detector import DetectorSettings, Target, build_detector, picture_side
 from hotstart.downstream.features import evaluating
+from hotstart.downstream.optimisation import decayed, in_passes, warm_up_and_cosine
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
@@ -91,10 +91,10 @@ def fit_detector(
         )
         model.to(device=device, memory_format=torch.channels_last)
         model.train()
-        groups = _decayed(model, settings.weight_decay)
+        groups = decayed(model, settings.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _warm_up_and_cosine(steps))
-        order = _order(items, steps * settings.batch_size, seed)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_and_cosine(steps))
+        order = in_passes(items, steps * settings.batch_size, seed)
         loader = Loader(dataset, frozenset({"image", "index"}), order, settings.batch_size)
         for step, batch in enumerate(loader):
             draws = Draws(seed, step, total=settings.batch_size)

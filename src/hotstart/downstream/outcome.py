@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hotstart.config import Protocol, Split
+from hotstart.data.panel import Panel
 from hotstart.downstream.predictions import Predictions
 
 Progress = Callable[[str, int, int], None]
@@ -33,3 +34,5 @@ class Outcome:
     """`predictions.value(metric)` is `value`."""
     detail: dict[str, Any] = field(default_factory=dict)
     """JSON-ready: what the measurement chose and found on its way."""
+    panel: Panel | None = field(default=None, repr=False)
+    """Some items, their truth and the answer; never of a test split, for it is looked at often."""

@@ -145,7 +145,8 @@ class ProbedMaps:
 
         Convolving and then upsampling is the same as the other way round, and cheaper.
         """
-        maps = self.encoder.stages(images)
+        with evaluating(self.encoder):
+            maps = self.encoder.stages(images)
         said = []
         for parts, bias in zip(self.parts, self.biases, strict=True):
             logits = bias.view(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""How an encoder reads items: a picture by one view, a video by clips of several moments."""
+"""How an encoder reads items: a picture by one view, a video or a sound at several moments."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.augment import ViewSettings, centre_clip, centre_view, random_clip, random_view
+from hotstart.augment import (
+    ViewSettings,
+    as_waves,
+    centre_clip,
+    centre_view,
+    random_clip,
+    random_view,
+)
 from hotstart.data.clips import FRAMES
 from hotstart.data.dataset import Dataset
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
 from hotstart.data.sample import Batch, Spec, to_device
+from hotstart.encoders.audio import AudioEncoder
 from hotstart.encoders.encoder import Encoder
 
 PICTURES_AT_ONCE = 256
+LOUDER_DB = 6.0
+"""By how much a sound is made louder or softer at most, in training."""
 
 
 class Reading(ABC):
@@ -146,12 +156,42 @@ class ClipWindows(Reading):
         return random_clip(batch["clip"], settings, size, rng)
 
 
+@dataclass(frozen=True)
+class SoundWindows(Reading):
+    """Stretches of sound of each item: `windows` of them in evaluation, spread evenly over it.
+
+    seconds: of each
+    """
+
+    seconds: float
+    windows: int = 1
+
+    @property
+    def needs(self) -> Mapping[str, Spec]:
+        return {"audio": Spec(seconds=self.seconds)}
+
+    @property
+    def batch_size(self) -> int:
+        return max(PICTURES_AT_ONCE // self.windows, 1) * self.windows
+
+    def plain(self, batch: Batch, size: int) -> Tensor:
+        """(B, n)."""
+        return as_waves(batch["audio"])
+
+    def random(self, batch: Batch, settings: ViewSettings, size: int, rng: Draws) -> Tensor:
+        """As loud as is drawn; `settings` are of pictures."""
+        gain = 10 ** (rng.uniform(-LOUDER_DB, LOUDER_DB) / 20)
+        return as_waves(batch["audio"]) * gain[:, None].to(batch["audio"].device)
+
+
 def reading_of(encoder: Encoder, dataset: Dataset) -> Reading:
     """How `encoder` reads the items of `dataset` where nothing else is asked.
 
     One of clips reads the clip in the middle of a video; a picture it is shown as a clip in which
-    nothing moves.
+    nothing moves. One of sounds hears the middle of a sound, or of a video.
     """
+    if isinstance(encoder, AudioEncoder):
+        return SoundWindows(encoder.sound.seconds)
     if encoder.kind != "video":
         return Stills()
     return ClipWindows() if "clip" in dataset.keys else Stills(FRAMES)

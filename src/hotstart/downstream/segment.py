@@ -1,16 +1,16 @@
 """Segmentation as a downstream task: a class for every pixel.
 
 Protocols: `linear` reads the frozen encoder by 1x1 convolutions on its upsampled maps (stage
-`last`: those of all stages together, as one convolution).
+`last`: those of all stages together, as one convolution); `finetune` trains it on under a light
+pyramid head, and `scratch` trains the same from random weights on the same labels.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ import torch
 
 from hotstart.config import Protocol, Split
 from hotstart.data.dataset import Dataset
-from hotstart.data.masked import MaskedDataset
-from hotstart.downstream.features import evaluating
+from hotstart.data.panel import Panel
 from hotstart.downstream.linear import LinearProbe, fit_linear_probe
+from hotstart.downstream.mask_pictures import mask_panel
 from hotstart.downstream.outcome import Outcome, Progress, Stage
 from hotstart.downstream.pixel_probe import (
     PixelFeatures,
@@ -28,14 +28,21 @@ from hotstart.downstream.pixel_probe import (
     draw_pixels,
     stage_columns,
 )
-from hotstart.downstream.pixels import answer, best_constant, coarsest_stride, counting
+from hotstart.downstream.pixels import Read, answer, best_constant, coarsest_stride, counting
 from hotstart.downstream.predictions import MaskPredictions
-from hotstart.downstream.subsets import inner_folds, label_subset
+from hotstart.downstream.search import train_with_best_rate
+from hotstart.downstream.segment_task import SegmentTask, prepare
+from hotstart.downstream.segmenter import (
+    Segmenter,
+    SegmentSettings,
+    fit_segmenter,
+    reader,
+    segmented,
+)
+from hotstart.encoders.build import build_encoder
 from hotstart.encoders.encoder import Encoder
-from hotstart.errors import DataError, UsageError
 
 Int64s = npt.NDArray[np.int64]
-ALLOWED: tuple[Protocol, ...] = ("linear",)
 
 
 def segment(
@@ -48,6 +55,7 @@ def segment(
     seed: int = 0,
     device: torch.device | str = "cpu",
     stages: bool = True,
+    settings: SegmentSettings | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Mean IoU on `split` for each share of the training pictures and each protocol.
@@ -56,7 +64,8 @@ def segment(
     linear probe of every stage by itself. Pictures are read whole, with a short side of up to 240
     px; answers are counted in the resolution of the label maps. `seed` draws the pictures in use,
     the pixels, the folds, and where weights are trained, those. Settings are chosen within the
-    pictures in use. The encoder is left bit for bit as it was.
+    pictures in use; `settings` are those of `finetune` and `scratch`. The encoder is left bit for
+    bit as it was.
 
     `value` is the mean over classes of intersection over union, pixels of all pictures added up;
     `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance`
@@ -65,9 +74,24 @@ def segment(
     Raises UsageError for an argument that is not allowed, DataError for data without label maps,
     without pictures in a split, or with a class to be found that no picture to learn from has.
     """
-    task = _prepare(encoder, dataset, split, protocols, labels)
+    task = prepare(encoder, dataset, split, protocols, labels)
     device = torch.device(device)
     encoder = copy.deepcopy(encoder).to(device)
+
+    def panel(protocol: Protocol, fraction: float, read: Read) -> Panel | None:
+        if split != "val":
+            return None
+        with torch.inference_mode():
+            return mask_panel(
+                read,
+                task.dataset,
+                task.asked,
+                coarsest_stride(encoder),
+                device,
+                name=f"segment-{protocol}-{100 * fraction:g}",
+                title=f"Segmentation, {protocol}, {fraction:.4g} of the labels",
+            )
+
     for fraction in sorted(set(labels), reverse=True):
         items = task.subset(fraction, seed)
 
@@ -76,6 +100,7 @@ def segment(
             stage: Stage,
             found: MaskPredictions,
             detail: dict[str, Any],
+            read: Read,
             fraction: float = fraction,
         ) -> Outcome:
             return Outcome(
@@ -89,99 +114,39 @@ def segment(
                 chance=best_constant(task.dataset, task.asked),
                 predictions=found,
                 detail={**task.described(found), **detail},
+                panel=panel(protocol, fraction, read) if stage == "last" else None,
             )
 
         if "linear" in protocols:
-            for stage, found, detail in _probe(
+            for stage, found, detail, read in _probe(
                 encoder, task, items, seed=seed, device=device, stages=stages, progress=progress
             ):
-                yield outcome("linear", stage, found, detail)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Which pictures are learnt from and which are asked."""
-
-    dataset: MaskedDataset
-    train: Int64s
-    asked: Int64s
-
-    def subset(self, fraction: float, seed: int) -> Int64s:
-        """Pictures (n,) whose label maps may be used."""
-        alike = np.zeros(len(self.train), np.int64)
-        return self.train[label_subset(alike, self.dataset.hashes[self.train], fraction, seed)]
-
-    def folds(self, items: Int64s, seed: int) -> list[Int64s]:
-        data = self.dataset
-        alike = np.zeros(len(items), np.int64)
-        return inner_folds(alike, data.hashes[items], data.groups[items], seed)
-
-    def described(self, found: MaskPredictions) -> dict[str, Any]:
-        """What a record tells beside its value."""
-        each = found.iou(np.ones((1, len(found.hashes)), np.int64))[0]
-        return {
-            "pixel_accuracy": found.value("pixel_accuracy"),
-            "iou": {
-                name: None if np.isnan(value) else float(value)
-                for name, value in zip(self.dataset.mask_classes, each, strict=True)
-            },
-        }
-
-
-def _prepare(
-    encoder: Encoder,
-    dataset: Dataset,
-    split: Split,
-    protocols: Sequence[str],
-    fractions: Sequence[float],
-) -> _Task:
-    """Check what is asked against what encoder and data have."""
-    if not isinstance(dataset, MaskedDataset):
-        raise DataError(f"{dataset.name} has no label maps, so nothing can be segmented")
-    if encoder.kind not in ("cnn", "vit"):
-        raise UsageError(
-            f"{encoder.spec.name} has no maps of pictures, so --on segment cannot be asked of it; "
-            "give a CNN or a ViT"
-        )
-    for name, value, allowed in (
-        *(("protocol", protocol, get_args(Protocol)) for protocol in protocols),
-        ("split", split, get_args(Split)),
-    ):
-        if value not in allowed:
-            raise UsageError(f"{name} {value!r}: the choice is {', '.join(allowed)}")
-    if not set(protocols) & set(ALLOWED) or not fractions:
-        raise UsageError(f"--on segment is measured by {', '.join(ALLOWED)}; give one of them")
-    for fraction in fractions:
-        if not 0 < fraction <= 1:
-            raise UsageError(f"label share {fraction:g}: give shares above 0 and up to 1 (100%)")
-    train, asked = dataset.indices("train"), dataset.indices(split)
-    for part, items in (("train", train), (split, asked)):
-        if not len(items):
-            raise DataError(
-                f"{dataset.name}: no picture with a label map in its {part} split; give more "
-                "pictures, or another cut into train, val and test"
+                yield outcome("linear", stage, found, detail, read)
+        for protocol in (one for one in protocols if one in ("finetune", "scratch")):
+            start = encoder if protocol == "finetune" else build_encoder(encoder.spec, seed)
+            found, detail, read = _train(
+                start,
+                task,
+                items,
+                protocol,
+                settings=settings or SegmentSettings(),
+                seed=seed,
+                device=device,
+                progress=progress,
             )
-    pixels = dataset.pixels
-    unseen = np.flatnonzero((pixels[asked].sum(axis=0) > 0) & (pixels[train].sum(axis=0) == 0))
-    if len(unseen):
-        names = ", ".join(repr(dataset.mask_classes[k]) for k in unseen[:5])
-        raise DataError(
-            f"{dataset.name}: {len(unseen)} classes are asked in the {split} split but have no "
-            f"example in train: {names}; add some, or ignore them (--ignore-index)"
-        )
-    return _Task(dataset, train, asked)
+            yield outcome(protocol, "last", found, detail, read)
 
 
 def _probe(
     encoder: Encoder,
-    task: _Task,
+    task: SegmentTask,
     items: Int64s,
     *,
     seed: int,
     device: torch.device,
     stages: bool,
     progress: Progress | None,
-) -> Iterator[tuple[Stage, MaskPredictions, dict[str, Any]]]:
+) -> Iterator[tuple[Stage, MaskPredictions, dict[str, Any], Read]]:
     """The answers of a linear probe of all stages together, then (`stages`) of each."""
     dataset = task.dataset
     told = counting(progress, f"pixels of {len(items)} pictures", len(items))
@@ -209,12 +174,64 @@ def _probe(
     read = ProbedMaps(encoder, probes, device)
     asked = counting(progress, "asked pictures", len(task.asked))
 
-    with evaluating(encoder), torch.inference_mode():
+    with torch.inference_mode():
         found = answer(
             read, len(probes), dataset, task.asked, coarsest_stride(encoder), device, asked
         )
     for stage, predictions in zip(probes, found, strict=True):
-        yield stage, predictions, details[stage]
+        yield stage, predictions, details[stage], read
+
+
+def _train(
+    encoder: Encoder,
+    task: SegmentTask,
+    items: Int64s,
+    protocol: Protocol,
+    *,
+    settings: SegmentSettings,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple[MaskPredictions, dict[str, Any], Read]:
+    """The answers of the network after training on `items`, its learning rate chosen in them."""
+    dataset = task.dataset
+    scratch = protocol == "scratch"
+    rates = settings.scratch_learning_rates if scratch else settings.learning_rates
+    steps = settings.steps_for(len(items))
+    parts = task.folds(items, seed)[: settings.trial_folds]
+
+    def fit(
+        items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+    ) -> Segmenter:
+        return fit_segmenter(
+            encoder,
+            dataset,
+            items,
+            learning_rate=rate,
+            steps=steps,
+            settings=settings,
+            seed=seed,
+            device=device,
+            tick=tick,
+        )
+
+    def score(model: Segmenter, items: Int64s) -> float:
+        return segmented(model, dataset, items, device).value("miou")
+
+    found = train_with_best_rate(
+        fit,
+        score,
+        items,
+        parts,
+        rates,
+        steps=steps,
+        trial_steps=max(1, round(settings.trial_length * steps)),
+        name=f"{protocol} on {len(items)} pictures",
+        progress=progress,
+    )
+    told = counting(progress, f"{protocol}: asked pictures", len(task.asked))
+    detail = found.detail(steps, len(items), max(1, len(parts)))
+    return segmented(found.model, dataset, task.asked, device, told), detail, reader(found.model)
 
 
 def _folds(drawn: PixelFeatures, pictures: Sequence[Int64s]) -> list[Int64s]:

@@ -8,6 +8,7 @@ from hotstart.encoders.build import (
     resolve_spec,
     save_encoder,
 )
+from hotstart.encoders.clip_generator import ClipGenerator
 from hotstart.encoders.conv_lstm import ConvLSTM
 from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, map_shape
 from hotstart.encoders.heads import (
@@ -25,6 +26,7 @@ from hotstart.encoders.video import FrameEncoder, VideoEncoder, as_video, clip_m
 __all__ = [
     "AudioEncoder",
     "ChannelWiseLinear",
+    "ClipGenerator",
     "ConvDecoder",
     "ConvDiscriminator",
     "ConvGenerator",

@@ -121,10 +121,13 @@ class PyramidDecoder(nn.Module):
 
     From the last map down, each is resized to the one before it and added to that (Lin 2017,
     arXiv:1612.03144): what the last stage knows reaches every pixel, what the first has seen says
-    where. maps: channels of each stage; width: channels inside.
+    where. maps: channels of each stage; width: channels inside; size: None leaves the sides of the
+    first map.
     """
 
-    def __init__(self, maps: Sequence[int], *, channels: int, size: int, width: int = 32) -> None:
+    def __init__(
+        self, maps: Sequence[int], *, channels: int, size: int | None, width: int = 32
+    ) -> None:
         super().__init__()
         self.size = size
         self.laterals = nn.ModuleList(nn.Conv2d(dim, width, 1, bias=False) for dim in maps)
@@ -150,8 +153,9 @@ class PyramidDecoder(nn.Module):
                 seen = seen + nn.functional.interpolate(merged, size=seen.shape[-2:])
             merged = mixer(seen)
         assert merged is not None
-        full = nn.functional.interpolate(merged, size=self.size, mode="bilinear")
-        pictures: Tensor = self.last(full)
+        if self.size is not None:
+            merged = nn.functional.interpolate(merged, size=self.size, mode="bilinear")
+        pictures: Tensor = self.last(merged)
         return pictures
 
 

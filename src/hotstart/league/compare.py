@@ -159,10 +159,8 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
                 kind,
                 data,
                 size=first.size,
-                label=asked.label_of(data, kind),
-                group=asked.group,
-                allow_leak=asked.allow_leak,
                 progress=caching,
+                **asked.reading_for(data, kind),
             )
         missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys
         if missing:

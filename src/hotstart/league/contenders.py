@@ -8,14 +8,13 @@ from typing import Any
 
 from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset
-from hotstart.encoders import encoder_kind
 from hotstart.errors import DataError, HotstartError, UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
 from hotstart.league.variants import changed, full_name, value_in, write_variant
 from hotstart.pretext.registry import find, parts, task_class
-from hotstart.training.train import counted_steps
+from hotstart.training.train import counted_steps, trains
 
 LONGEST = 100
 """Letters of a task or a variant in the name of a folder."""
@@ -96,8 +95,7 @@ def contenders(
 def _fitting(task: str, encoders: str | None) -> str | None:
     """The first of several encoders that the task can train; the first where none can."""
     names = [name.strip() for name in (encoders or "").split(",") if name.strip()]
-    accepted = task_class(task).accepts
-    return next((n for n in names if encoder_kind(n) in accepted), names[0] if names else None)
+    return next((name for name in names if trains(task, name)), names[0] if names else None)
 
 
 def pretrain_arguments(settings: PretrainSettings) -> dict[str, Any]:

@@ -77,8 +77,10 @@ def evaluate_subject(
                 record = _record(contender, dataset, on, outcome)
                 if subject.run is not None:
                     write_predictions(subject.run, record, outcome.predictions)
+                    if outcome.panel is not None and contender is subject:
+                        files.write_panel(subject.run, subject.task, outcome.panel)
                 keep(record)
-        if subject.run is not None and MEASURES[on].maps:
+        if subject.run is not None and not subject.part and MEASURES[on].maps:
             # Never the test split's pictures: a map is looked at again and again.
             shown = dataset.indices("val")
             write_maps(
@@ -126,7 +128,7 @@ def evaluation_hash(
 def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Record:
     settings = subject.settings
     if settings:
-        pretrained = run_hash(settings, subject.fingerprints.get("pretrain", ""))
+        pretrained = run_hash(settings, subject.fingerprints.get("pretrain", "")) + subject.part
     else:
         pretrained = subject.encoder.spec.model_dump_json(exclude_none=True)
     return Record(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
@@ -17,6 +18,7 @@ from hotstart.downstream.detect import detect
 from hotstart.downstream.detector_training import DetectSettings
 from hotstart.downstream.outcome import Outcome
 from hotstart.downstream.segment import segment
+from hotstart.downstream.segmenter import SegmentSettings
 from hotstart.errors import UsageError
 
 
@@ -73,11 +75,20 @@ def _open_masks(
     group: str | None,
     allow_leak: bool,
     progress: Caching | None,
+    ignore_index: Sequence[int] = (),
+    class_names: Sequence[str] = (),
 ) -> Dataset:
     """Pictures to be segmented are read whole, whatever side the encoder was trained at."""
     if label is not None:
         raise UsageError(f"--label {label}: label maps hold the classes; only tables have columns")
-    return open_masked(data, group=group, allow_leak=allow_leak, progress=progress)
+    return open_masked(
+        data,
+        ignore=ignore_index,
+        names=class_names,
+        group=group,
+        allow_leak=allow_leak,
+        progress=progress,
+    )
 
 
 def _alike(settings: Settings, *protocols: Protocol) -> dict[Protocol, Settings]:
@@ -99,7 +110,9 @@ MEASURES: dict[str, Measure] = {
         stages=True,
         maps=True,
     ),
-    "segment": Measure(segment, _open_masks, stages=True),
+    "segment": Measure(
+        segment, _open_masks, _alike(SegmentSettings(), "finetune", "scratch"), stages=True
+    ),
     "detect": Measure(
         detect, _open_boxes, _alike(DetectSettings(), "linear", "finetune", "scratch")
     ),
@@ -119,10 +132,22 @@ def open_for(
     label: str | None = None,
     group: str | None = None,
     allow_leak: bool = False,
+    ignore_index: Sequence[int] = (),
+    class_names: Sequence[str] = (),
     progress: Caching | None = None,
 ) -> Dataset:
-    """DATA as the downstream task `on` (or `pretext`) reads it."""
+    """DATA as the downstream task `on` (or `pretext`) reads it.
+
+    ignore_index, class_names: of label maps, see `open_masked`
+    """
     opener = MEASURES[on].open if on in MEASURES else _open_labelled
+    told: dict[str, Any] = {"ignore_index": ignore_index, "class_names": class_names}
+    if opener is not _open_masks:
+        if any(told.values()):
+            raise UsageError(
+                f"--on {on}: --ignore-index and --class-names are of label maps, for --on segment"
+            )
+        told = {}
     return opener(
-        data, size=size, label=label, group=group, allow_leak=allow_leak, progress=progress
+        data, size=size, label=label, group=group, allow_leak=allow_leak, progress=progress, **told
     )

@@ -16,10 +16,11 @@ from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
 from hotstart.league.evaluation import evaluation_hash
+from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.measures import MEASURES, data_key
 from hotstart.league.pretraining import run_hash, settled_own
 from hotstart.league.records import Record
-from hotstart.league.settings import DOWNSTREAM, League, LeagueSettings
+from hotstart.league.settings import League, LeagueSettings
 from hotstart.league.variants import SETTINGS
 from hotstart.training import folder as files
 
@@ -193,9 +194,7 @@ def _evaluation(
         "split": asked.split,
         "seed": seed,
         "stages": asked.stages,
-        "label": asked.label_of(data, kind),
-        "group": asked.group,
-        "allow_leak": asked.allow_leak,
+        **asked.reading_for(data, kind),
         "accelerator": asked.accelerator,
     }
     who = run.title.rpartition(":")[0]

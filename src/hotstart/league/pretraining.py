@@ -65,6 +65,7 @@ def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
         label=settings.label,
         group=settings.group,
         audio_offset_seconds=settings.audio_offset_seconds,
+        real=settings.real,
         progress=caching,
     )
     fabric = make_fabric(settings)
@@ -91,6 +92,7 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
         label=values.get("label"),
         group=values.get("group"),
         audio_offset_seconds=values.get("audio_offset_seconds") or 0.0,
+        real=values.get("real"),
         progress=caching,
     )
     return settle(values, dataset), dataset
@@ -115,8 +117,8 @@ def default_encoder(task: str) -> str:
     """The only one that it can fill; of clips a small 3-D CNN; or a small CNN, or a small ViT."""
     cls = task_class(task)
     kinds = sorted(DEFAULTS, key=lambda kind: kind == "video", reverse="clip" in cls.needs)
-    fitting = (DEFAULTS[kind] for kind in kinds if kind in cls.accepts)
-    return find(task).encoder or next(fitting, DEFAULT_ENCODER)
+    fitting = (*cls.encoders, *(DEFAULTS[kind] for kind in kinds if kind in cls.accepts))
+    return find(task).encoder or next(iter(fitting), DEFAULT_ENCODER)
 
 
 def check_names(values: dict[str, Any]) -> None:
@@ -140,7 +142,6 @@ def material_of(task: str, dataset: Dataset) -> Material:
                 f"{task} needs {key!r}, which {dataset.name} does not have; "
                 f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
             )
-    dataset.require(cls.needs)  # what takes time is no part of the budget
     train_items, heldout = pretraining_split(dataset)
     there = np.flatnonzero(dataset.having(cls.needs))
     train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)
@@ -215,6 +216,8 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     if not settings.audio_offset_seconds:  # runs from before there was sound keep their hash
         del asked["audio_offset_seconds"]
+    if settings.real is None:  # and those from before there were real pictures beside others
+        del asked["real"]
     return settings_hash(asked | resolved)
 
 

@@ -5,92 +5,24 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
 
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
+from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
 from hotstart.league.variants import write_variant
-from hotstart.pretext.registry import JOIN, TASKS, find, parts
+from hotstart.pretext.registry import JOIN, find, parts
 from hotstart.pretext.setting_names import check_setting
 
 LEAGUE = "league.toml"
 CONTROLS = ("random", "supervised")
 NOT_THE_LEAGUE = frozenset({"accelerator", "checkpoint_seconds"})
 """Settings that a league may be gone on with differently."""
-
-
-@dataclass(frozen=True)
-class Downstream:
-    """A kind of evaluation: what it needs of the data, and by which protocols it measures."""
-
-    needs: tuple[str, ...]
-    """Sample keys."""
-    frozen: tuple[Protocol, ...]
-    trained: tuple[Protocol, ...]
-    """Those whose control is the same training from random weights, `scratch`."""
-    metrics: tuple[str, ...] = ("top1",)
-    """The one that ranks the tasks first; stages are measured by that alone."""
-    own_metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The same of protocols that are measured by others."""
-
-    def measured(self, protocol: str, stage: str | int = "last") -> tuple[str, ...]:
-        """Every metric that `protocol` gives at `stage`."""
-        found = self.own_metrics.get(protocol, self.metrics)
-        return found if stage == "last" else found[:1]
-
-    def known(self, on: str, asked: Sequence[Protocol]) -> tuple[Protocol, ...]:
-        """Those of `asked` that this kind, called `on`, knows, and names that nobody does.
-
-        Raises UsageError where none is left.
-        """
-        every = self.frozen + self.trained + (("scratch",) if self.trained else ())
-        others = set(get_args(Protocol)) - set(every)
-        found = tuple(protocol for protocol in asked if protocol not in others)
-        if not found:
-            raise UsageError(
-                f"--on {on} is measured by {', '.join(every)}; asked was {', '.join(asked)}"
-            )
-        return found
-
-    def protocols(self, task: str, asked: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        """Those of `asked` by which `task` is measured; `random` stands for `scratch` too.
-
-        One whose encoder has no weights that learn is measured frozen alone.
-        """
-        frozen = tuple(p for p in asked if p in self.frozen)
-        if task in TASKS and TASKS[task].encoder:
-            return frozen
-        trained = tuple(p for p in asked if p in self.trained)
-        if task == "random":
-            return (*frozen, "scratch") if trained else frozen
-        return frozen + trained
-
-
-DOWNSTREAM: dict[str, Downstream] = {
-    "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
-    "action": Downstream(
-        needs=("clip", "label"),
-        frozen=("knn", "linear"),
-        trained=("finetune",),
-        metrics=("top1", "top1_one_frame"),
-        own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
-    ),
-    "segment": Downstream(needs=("mask",), frozen=("linear",), trained=(), metrics=("miou",)),
-    "detect": Downstream(
-        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap", "ap50", "ap75")
-    ),
-}
-
-
-def ranks_by(downstream: str, protocol: str, metric: str) -> bool:
-    """Whether `protocol` ranks the tasks by `metric`; what nobody knows does."""
-    known = DOWNSTREAM.get(downstream)
-    return known is None or metric == known.measured(protocol)[0]
 
 
 class LeagueSettings(Settings):
@@ -122,6 +54,10 @@ class LeagueSettings(Settings):
     group: str | None = None
     allow_leak: bool = False
     """Whether a picture may be in two splits of boxes or masks."""
+    ignore_index: tuple[int, ...] = ()
+    """Values of label maps that are no class."""
+    class_names: tuple[str, ...] = ()
+    """Of the others."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     sweep: dict[str, dict[str, list[Any]]] = Field(default_factory=dict)
     """Values by task and setting: each is a contender that differs from its task in that alone."""
@@ -131,6 +67,17 @@ class LeagueSettings(Settings):
         """Kind and data of each downstream evaluation."""
         pairs = (text.partition("=") for text in self.on)
         return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+
+    def reading_for(self, data: str, kind: str) -> dict[str, Any]:
+        """How `data` is to be read for an evaluation, as far as that concerns its kind."""
+        masks = {"ignore_index": self.ignore_index, "class_names": self.class_names}
+        masked = "mask" in DOWNSTREAM[kind].needs
+        return {
+            "label": self.label_of(data, kind),
+            "group": self.group,
+            "allow_leak": self.allow_leak,
+            **({key: list(told) for key, told in masks.items()} if masked else {}),
+        }
 
     def label_of(self, data: str, kind: str | None = None) -> str | None:
         """`label`, a column of tables, as `data` is opened: for pretraining, or for `kind`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from hotstart.encoders import Encoder, build_encoder, load_encoder, resolve_spec
 from hotstart.encoders.foreign import WEIGHT_SUFFIXES, encoder_from_weights, timm_encoder
 from hotstart.errors import DataError, UsageError
 from hotstart.league.records import Record, read_records
-from hotstart.training.folder import ENCODER, RESULTS, SETTINGS, load_run
+from hotstart.training.folder import ENCODER, EXPORT, RESULTS, SETTINGS, load_run
 
 DEFAULT_ENCODER = "resnet10_narrow"
 
@@ -27,12 +27,14 @@ class Subject:
     seed: int = 0
     budget: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    part: str = ""
+    """Which of its run's further encoders this is, as `sound`; empty for the first."""
 
 
 def open_subject(
     name: str, encoder: str | None, size: int | None, stem: Stem, seed: int
 ) -> Subject:
-    """`name`: a run folder, `timm:NAME`, a file of weights, or `random`.
+    """`name`: a run folder, a further encoder in one, `timm:NAME`, a file of weights, or `random`.
 
     encoder, size, stem: for weights and for `random`; a run knows its own.
     """
@@ -44,6 +46,10 @@ def open_subject(
         return Subject("random", build_encoder(spec, seed), seed=seed)
     if name.startswith("timm:"):
         return Subject(name, timm_encoder(name.removeprefix("timm:"), _need(size, name), stem))
+    if path.match(EXPORT.format("*")) and (path.parent / SETTINGS).exists() and path.is_file():
+        before, _, after = EXPORT.partition("{}")
+        part = path.name.removeprefix(before).removesuffix(after)
+        return replace(open_run(path.parent), encoder=load_encoder(path), part=part)
     if path.suffix in WEIGHT_SUFFIXES and path.is_file():
         if path.suffix == ".safetensors" and encoder is None:
             return Subject(path.stem, load_encoder(path))

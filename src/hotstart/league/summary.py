@@ -15,9 +15,9 @@ from hotstart.downstream.predictions import Hashes, Predictions
 from hotstart.errors import DataError
 from hotstart.league.arena import Arena, Column, Resampled, Standing, Who, is_control
 from hotstart.league.difficulty import Sweep, sweeps
+from hotstart.league.kinds import ranks_by
 from hotstart.league.predictions import Kept
 from hotstart.league.records import Record, read_records
-from hotstart.league.settings import ranks_by
 from hotstart.league.statistics import (
     Agreement,
     PairedGain,

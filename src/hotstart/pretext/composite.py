@@ -217,6 +217,7 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         raise UsageError(
             f"--task {names}: no encoder suits all: {told}; combine tasks that train the same kind"
         )
+    named = [cls.encoders for cls in classes if cls.encoders]
     ordered = [name for name, cls in tasks.items() if cls.own_order]
     _check_orders(tasks, ordered)
     needs: dict[str, Spec] = {}
@@ -239,6 +240,7 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         "tasks": dict(tasks),
         "needs": needs,
         "accepts": accepts,
+        "encoders": tuple(n for n in named[0] if all(n in one for one in named)) if named else (),
         "uses_labels": any(cls.uses_labels for cls in classes),
         "own_order": bool(ordered),
         "metric": f"{first}.{tasks[first].metric}",

@@ -1,29 +1,9 @@
-"""The list of every pretext task and control: one literal dictionary, readable without torch."""
+"""The list of every pretext task, and of the controls: dictionaries, readable without torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-Family = Literal["generation", "context", "free_labels", "cross_modal", "control", "several"]
-"""The lecture's; `several` of tasks of different ones that are trained at once."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where a task is, and what a reader of the list wants to know."""
-
-    path: str
-    """`module:Class`."""
-    family: Family
-    kind: str
-    """The lecture's: predictive, generative, contrastive, or a mix; `control`."""
-    needs: tuple[str, ...]
-    """Sample keys that it reads."""
-    paper: str
-    encoder: str = ""
-    """The only encoder that it can fill; empty for the many that leave the choice."""
-
+from hotstart.pretext.control_entries import CONTROL_TASKS
+from hotstart.pretext.entry import Entry, Family
 
 TASKS: dict[str, Entry] = {
     "autoencoder": Entry(
@@ -81,6 +61,20 @@ TASKS: dict[str, Entry] = {
         "generative",
         ("clip",),
         "Srivastava 2015, arXiv:1502.04681; Shi 2015 (ConvLSTM), arXiv:1506.04214",
+    ),
+    "video_gan": Entry(
+        "hotstart.pretext.generation.video_gan:VideoGan",
+        "generation",
+        "generative",
+        ("clip",),
+        "Vondrick 2016 (VGAN), arXiv:1609.02612",
+    ),
+    "video_masked_autoencoder": Entry(
+        "hotstart.pretext.generation.video_masked_autoencoder:VideoMaskedAutoencoder",
+        "generation",
+        "generative",
+        ("clip",),
+        "Tong 2022 (VideoMAE), arXiv:2203.12602",
     ),
     "rotation": Entry(
         "hotstart.pretext.context.rotation:Rotation",
@@ -223,12 +217,33 @@ TASKS: dict[str, Entry] = {
         ("image",),
         "Zhang 2015, Minimum Barrier Salient Object Detection at 80 FPS (ICCV)",
     ),
+    "relative_depth": Entry(
+        "hotstart.pretext.free_labels.relative_depth:RelativeDepth",
+        "free_labels",
+        "predictive",
+        ("image", "flow"),
+        "Jiang 2018, arXiv:1712.04850",
+    ),
+    "rendered": Entry(
+        "hotstart.pretext.free_labels.rendered:Rendered",
+        "free_labels",
+        "predictive",
+        ("image", "depth", "normals", "contours"),
+        "Ren & Lee 2018, arXiv:1711.09082; MuJoCo and Mitsuba 3",
+    ),
     "moving_objects": Entry(
         "hotstart.pretext.free_labels.moving_objects:MovingObjects",
         "free_labels",
         "predictive",
         ("image", "flow"),
         "Pathak 2017, arXiv:1612.06370",
+    ),
+    "flow_correspondence": Entry(
+        "hotstart.pretext.cross_modal.flow_correspondence:FlowCorrespondence",
+        "cross_modal",
+        "contrastive",
+        ("image", "flow", "group"),
+        "Jing & Tian 2019, arXiv:1902.06162; Sayed 2018 (Cross and Learn), arXiv:1811.03879",
     ),
     "flow_prediction": Entry(
         "hotstart.pretext.cross_modal.flow_prediction:FlowPrediction",
@@ -258,41 +273,15 @@ TASKS: dict[str, Entry] = {
         ("clip", "audio", "group"),
         "Korbar 2018, arXiv:1807.00230",
     ),
-    "random": Entry(
-        "hotstart.pretext.controls:RandomInit",
-        "control",
-        "control",
-        ("image",),
-        "He 2015 initialisation, arXiv:1502.01852",
+    "sound_prediction": Entry(
+        "hotstart.pretext.cross_modal.sound_prediction:SoundPrediction",
+        "cross_modal",
+        "predictive",
+        ("image", "audio"),
+        "Owens 2016, arXiv:1608.07017; McDermott & Simoncelli 2011, "
+        "doi:10.1016/j.neuron.2011.06.032",
     ),
-    "pca": Entry(
-        "hotstart.pretext.unsupervised:Pca",
-        "control",
-        "control",
-        ("image",),
-        "Turk & Pentland 1991, doi:10.1162/jocn.1991.3.1.71",
-        encoder="pixel_components",
-    ),
-    "kmeans": Entry(
-        "hotstart.pretext.unsupervised:Kmeans",
-        "control",
-        "control",
-        ("image",),
-        "Coates 2011, An Analysis of Single-Layer Networks, AISTATS",
-        encoder="patch_centroids",
-    ),
-    "weakly_supervised": Entry(
-        "hotstart.pretext.weak_labels:WeaklySupervised",
-        "control",
-        "control",
-        ("image", "label", "index"),
-        "Zhou 2018, doi:10.1093/nsr/nwx106",
-    ),
-    "supervised": Entry(
-        "hotstart.pretext.controls:Supervised",
-        "control",
-        "control",
-        ("image", "label"),
-        "cross-entropy on human labels, as He 2016, arXiv:1512.03385",
-    ),
+    **CONTROL_TASKS,
 }
+
+__all__ = ["TASKS", "Entry", "Family"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 FEATURE_SPACE = "random_conv"
 METRIC = f"frechet_{FEATURE_SPACE}"
 """The metric's name in a record says in which space it was measured."""
+METRIC_OF_CLIPS = f"{METRIC}_clips"
 WIDTHS = (16, 32, 64)
 THUMBNAIL = 4
 SEED = 0
@@ -60,6 +61,27 @@ class RandomConv(nn.Module):
         features.append(F.adaptive_avg_pool2d(pictures, THUMBNAIL).flatten(1))
         features.append(pictures.flatten(2).std(2, correction=0))
         return torch.cat(features, 1)
+
+
+class RandomConvOfClips(nn.Module):
+    """Clips (B, 3, T, H, W) in 0..1 -> features (B, 326): what is seen, and what changes.
+
+    `RandomConv`'s features of the frames, and of the differences of neighbours (halved, about
+    mid-grey), each averaged over time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = RandomConv()
+
+    @torch.no_grad()
+    def forward(self, clips: Tensor) -> Tensor:
+        changes = (1 + clips[:, :, 1:] - clips[:, :, :-1]) / 2
+        return torch.cat([self._features(clips), self._features(changes)], 1)
+
+    def _features(self, clips: Tensor) -> Tensor:
+        features: Tensor = self.frames(clips.transpose(1, 2).flatten(0, 1))
+        return features.view(len(clips), clips.shape[2], -1).mean(1)
 
 
 def gaussian_distance(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:

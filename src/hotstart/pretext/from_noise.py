@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
@@ -58,10 +58,24 @@ class FromNoise(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: FromNoiseSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        self.generator = ConvGenerator(settings.noise, info.size, width=settings.width)
+        self.generator = self._new_generator()
         # What a trained generator is compared with: itself before the first step.
         self.untrained = copy.deepcopy(self.generator).requires_grad_(False)
-        self.space = frechet.RandomConv()
+        self.space = self._new_space()
+
+    def _new_generator(self) -> nn.Module:
+        own = self.settings
+        return ConvGenerator(own.noise, self.info.size, width=own.width)
+
+    def _new_space(self) -> nn.Module:
+        """Where Fréchet distances are measured."""
+        return frechet.RandomConv()
+
+    def _random(self, batch: Batch, rng: Draws) -> Tensor:
+        return random_view(batch["image"], self.settings.view, self.info.size, rng)
+
+    def _whole(self, batch: Batch) -> Tensor:
+        return centre_view(batch["image"], self.info.size)
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`image` (B, 3, S, S), `noise` (B, noise), and what DiffAugment draws, (B, 7) each; 0..1.
@@ -69,12 +83,12 @@ class FromNoise(PretextTask):
         Real pictures come in 256 levels, made ones do not: uniform noise of one level hides the
         difference from the discriminator (dequantisation, Theis 2016, arXiv:1511.01844).
         """
-        size = self.info.size
-        whole = random_view(batch["image"], self.settings.view, size, rng.named("view"))
-        within = rng.named("level").uniform(0, 1, 3, size, size).to(whole)
+        whole = self._random(batch, rng.named("view"))
+        within = rng.named("level").uniform(0, 1, *whole.shape[1:]).to(whole)
         image = (whole * (LEVELS - 1) + within) / LEVELS
         noise = rng.named("noise").uniform(0, 1, self.settings.noise).to(whole)
-        views = {"image": image.contiguous(memory_format=torch.channels_last), "noise": noise}
+        layout = torch.channels_last if image.ndim == 4 else torch.channels_last_3d
+        views = {"image": image.contiguous(memory_format=layout), "noise": noise}
         if self.settings.augment:
             views["augment_real"] = draw_augment(rng.named("augment real")).to(whole)
             views["augment_made"] = draw_augment(rng.named("augment made")).to(whole)
@@ -109,7 +123,7 @@ class FromNoise(PretextTask):
         real, made, before = [], [], []
         for i, batch in enumerate(batches):
             noise = self._noise(batch_rows(batch), rng.named(f"batch {i}"))
-            real.append(self.space(centre_view(batch["image"], self.info.size)))
+            real.append(self.space(self._whole(batch)))
             made.append(self.space(self.make(noise)))
             before.append(self.space(self._before(noise)))
         features = torch.cat(real)

@@ -10,22 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.encoders import AudioEncoder
+from hotstart.augment import log_mel
 from hotstart.pretext.task import Panel, PanelKind, to_uint8
 
 Array = npt.NDArray[np.uint8]
 CARD_PX = 128
 """Width of a picture with its spectrogram."""
 SPECTROGRAM_PX = 56
-QUIET, LOUD = -1.4, 2.4
-"""Deviations from the mean of speech, which are black and bright."""
+QUIET, LOUD = -4.6, 2.0
+"""Logarithms that are black, silence, and bright, loud speech."""
 HEAT_SHARE = 0.45
 
 
 @torch.no_grad()
-def spectrograms(encoder: AudioEncoder, sounds: Tensor) -> list[Array]:
-    """What `encoder` hears in sounds (B, n), uint8 (F, T, 3): time to the right, high notes up."""
-    levels = encoder.normalise(sounds).float()[:, 0].flip(1)
+def spectrograms(sounds: Tensor) -> list[Array]:
+    """Log-mel spectrograms of sounds (B, n), uint8 (F, T, 3): time to the right, high notes up."""
+    levels = log_mel(sounds)[:, 0].flip(1).float()
     shade = ((levels - QUIET) / (LOUD - QUIET)).clamp(0, 1).mul(255).byte().cpu().numpy()
     return [_coloured(picture, cv2.COLORMAP_MAGMA) for picture in shade]
 

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from hotstart.config import Settings
 from hotstart.data import Subset
 from hotstart.data.draws import Draws
+from hotstart.data.panel import Panel as Panel
+from hotstart.data.panel import PanelKind as PanelKind
 from hotstart.data.sample import Batch, Pictures, Spec
 from hotstart.encoders import Encoder
 
 Views = dict[str, Tensor]
-PanelKind = Literal["views", "prediction", "neighbours", "clusters"]
 
 
 class OptimiserSettings(Settings):
@@ -117,19 +118,6 @@ class Score:
         return (self, *self.others)
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A table of pictures for a person to look at: rows of uint8 (H, W, 3), a text under each."""
-
-    name: str
-    title: str
-    caption: str
-    columns: Sequence[str]
-    pictures: Sequence[Sequence[npt.NDArray[np.uint8]]]
-    texts: Sequence[Sequence[str]]
-    kind: PanelKind = "views"
-
-
 class PretextTask(nn.Module, ABC):
     """A pretext task: views and pseudo-labels from the data, a loss, heads, and what transfers.
 
@@ -140,6 +128,8 @@ class PretextTask(nn.Module, ABC):
     """The sample keys that it may read, and their form."""
     accepts: ClassVar[frozenset[str]] = frozenset({"cnn", "vit"})
     """Encoder kinds that it can train."""
+    encoders: ClassVar[tuple[str, ...]] = ()
+    """Of these kinds the only encoders, by name, the first by default; empty: all."""
     uses_labels: ClassVar[bool] = False
     """True for the controls alone."""
     own_order: ClassVar[bool] = False
@@ -228,6 +218,7 @@ class PretextTask(nn.Module, ABC):
     def generate(self, batch: Batch, rng: Draws) -> Tensor | None:
         """Pictures that the task makes from those of `batch`, (B, 3, S, S) in 0..1.
 
+        Clips are made as frames side by side, (B, 3, S, T S).
         None for a task that makes none. Row i is made from picture i; a task that makes pictures
         from noise pays no heed to what they show.
         """
@@ -238,6 +229,11 @@ def batch_rows(batch: Batch) -> int:
     """Rows of a batch, whatever its keys."""
     first: Any = next(iter(batch.values()))
     return len(first)
+
+
+def side_by_side(clips: Tensor) -> Tensor:
+    """(B, 3, T, H, W) -> (B, 3, H, T W): the frames of a clip from left to right."""
+    return clips.transpose(2, 3).flatten(3)
 
 
 def to_uint8(images: Tensor) -> list[npt.NDArray[np.uint8]]:
@@ -262,5 +258,6 @@ __all__ = [
     "Spec",
     "Step",
     "Views",
+    "side_by_side",
     "to_uint8",
 ]

@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from hotstart.league.kinds import ranks_by
 from hotstart.league.records import Record
-from hotstart.league.settings import ranks_by
 from hotstart.report.words import (
     DOWNSTREAM,
     ONE_FRAME,

@@ -46,12 +46,19 @@ class Outcome:
 
 def check_encoder(task: str, encoder: str) -> None:
     """Raise UsageError where `task` cannot train `encoder`."""
-    accepted, kind = task_class(task).accepts, encoder_kind(encoder)
-    if kind not in accepted:
+    cls = task_class(task)
+    if not trains(task, encoder):
         raise UsageError(
-            f"{task} trains a {' or a '.join(sorted(accepted))}, got --encoder {encoder!r}, "
-            f"a {kind}; without --encoder it takes {find(task).encoder or 'one that fits'}"
+            f"{task} trains a {' or a '.join(cls.encoders or sorted(cls.accepts))}, got --encoder "
+            f"{encoder!r}, a {encoder_kind(encoder)}; "
+            f"without --encoder it takes {find(task).encoder or 'one that fits'}"
         )
+
+
+def trains(task: str, encoder: str) -> bool:
+    """Whether `task` can train `encoder`."""
+    cls = task_class(task)
+    return encoder_kind(encoder) in cls.accepts and encoder in (cls.encoders or (encoder,))
 
 
 def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
@@ -153,6 +160,8 @@ def fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) ->
     steps = counted_steps(settings, len(material.train))
     if steps is None:
         assert settings.minutes is not None
+        # Data that take long to compute, once, are no part of the budget.
+        material.dataset.require(build_task(settings, material, 1).needs)
         silent = Log(None)
         steps = steps_for_minutes(
             settings.minutes, lambda: _loop(settings, material, fabric, silent, 1000, None)
@@ -271,4 +280,5 @@ __all__ = [
     "make_fabric",
     "peak_memory_bytes",
     "train",
+    "trains",
 ]

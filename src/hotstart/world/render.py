@@ -96,21 +96,13 @@ class Renderer:
     def draw(self, camera: Camera, positions: Numbers, rotations: Numbers, seed: int) -> Seen:
         """The scene with its things at positions (K, 3), turned by rotations (K, 3, 3)."""
         engine = mitsuba()
-        shapes = dict(self.fixed)
-        for k, thing in enumerate(self.scene.things):
-            parts = _shapes(thing, positions[k], rotations[k], self.surfaces[k])
-            for number, part in enumerate(parts):
-                shapes[name := f"thing{k}_{number}"] = part
-                if not isinstance(part, dict):
-                    part.set_id(name)
-        # Not optimised: that would melt walls of one surface into one shape without a name.
-        scene = engine.load_dict({"type": "scene", **shapes}, optimize=False)
+        scene = self.loaded(positions, rotations)
         lit = engine.render(
-            scene, sensor=self._sensor(camera, False), integrator=self.path, seed=seed
+            scene, sensor=self.sensor(camera, False), integrator=self.path, seed=seed
         )
         # One ray through the middle of each pixel: an average over several surfaces is no label.
         told = np.array(
-            engine.render(scene, sensor=self._sensor(camera, True), integrator=self.truth, spp=1)
+            engine.render(scene, sensor=self.sensor(camera, True), integrator=self.truth, spp=1)
         )
         rays = pixel_rays(camera.fov_degrees, self.size)
         which = told[..., 4].astype(int)  # 0 is no shape
@@ -126,6 +118,18 @@ class Renderer:
             classes[which],
         )
 
+    def loaded(self, positions: Numbers, rotations: Numbers) -> Any:
+        """The renderer's scene, with things where they are told to be."""
+        shapes = dict(self.fixed)
+        for k, thing in enumerate(self.scene.things):
+            parts = _shapes(thing, positions[k], rotations[k], self.surfaces[k])
+            for number, part in enumerate(parts):
+                shapes[name := f"thing{k}_{number}"] = part
+                if not isinstance(part, dict):
+                    part.set_id(name)
+        # Not optimised: that would melt walls of one surface into one shape without a name.
+        return mitsuba().load_dict({"type": "scene", **shapes}, optimize=False)
+
     def _codes(self, names: list[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Of no shape, then of each of the renderer's: instance and class."""
         instances, classes = np.zeros((2, len(names) + 1), np.uint8)
@@ -138,7 +142,8 @@ class Renderer:
                 classes[place] = CLASSES.index(name.rstrip("0123"))
         return instances, classes
 
-    def _sensor(self, camera: Camera, centre: bool) -> Any:
+    def sensor(self, camera: Camera, centre: bool) -> Any:
+        """The renderer's camera: many rays a pixel, or one through the middle of each."""
         engine = mitsuba()
         # Mitsuba's cameras look along +z and have +x to their left.
         axes = camera.rotation * [-1, -1, 1]

@@ -18,7 +18,7 @@ from scipy.signal import lfilter
 from hotstart.world.physics import Motion
 from hotstart.world.scene import SUBSTANCES, Numbers, Scene, Thing
 
-SOUND_HZ = 16_000
+SOUND_HZ = 16_000  # That of `data/sample.py`, which would load torch in every process.
 RATIOS = {
     "sphere": (1.0, 1.53, 2.01, 2.47, 3.1, 3.9),
     "box": (1.0, 1.41, 1.73, 2.24, 2.83, 3.6),

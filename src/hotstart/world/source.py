@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -122,6 +123,18 @@ class RenderedPictures(Source):
 
     def peek(self, i: int) -> tuple[int, int]:
         return measure(self.world.file(i, "image.png"))
+
+    @property
+    def truths(self) -> frozenset[str]:
+        return frozenset({"depth", "normals", "contours"})
+
+    def truth(self, i: int, key: str) -> npt.NDArray[Any]:
+        if key == "contours":
+            data = np.frombuffer(self.world.file(i, "contours.png"), np.uint8)
+            return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)[None] > 0  # type: ignore[index]
+        values = np.load(io.BytesIO(self.world.file(i, f"{key}.npy")), allow_pickle=False)
+        channels_first = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+        return np.asarray(channels_first, np.float32)
 
 
 class RenderedClips(VideoSource):

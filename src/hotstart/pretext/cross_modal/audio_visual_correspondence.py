@@ -145,7 +145,7 @@ class AudioVisualCorrespondence(AudioVisualTask):
         chosen = distinct(views["group"])
         views = {key: view[chosen] for key, view in views.items()}
         middle = views["clip"][:, :, self.frames // 2]
-        sounds = spectrograms(self.sound_encoder, views["sound"])
+        sounds = spectrograms(views["sound"])
         shown = range(min(SHOWN, len(middle)))
         pictures = to_uint8(middle)
         if not answers:

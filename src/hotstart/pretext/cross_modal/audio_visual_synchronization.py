@@ -186,7 +186,7 @@ class AudioVisualSynchronization(AudioVisualTask):
         views = self.views(batch, rng)
         rows = views["whole"].nonzero()[:SHOWN, 0]
         views = {key: view[rows] for key, view in views.items()}
-        sounds = spectrograms(self.sound_encoder, views["sound"].flatten(0, 1))
+        sounds = spectrograms(views["sound"].flatten(0, 1))
         frames = views["clip"][:, 0].transpose(1, 2)
         strips = [strip(to_uint8(clip)) for clip in frames]
         cells = [

@@ -50,12 +50,11 @@ def dominant_motion(vectors: Tensor, known: Tensor) -> Tensor:
             square, torch.einsum("bp,pi,bpj->bij", weight, places, moved)
         )
         error = (moved - fitted).norm(dim=2)
-        scale = NORMAL * _median(error, known.flatten(1))
+        scale = (NORMAL * median_of(error, known.flatten(1))).clamp_min(NOISE)
         weight = sure / (1 + (error / (OUTLIER * scale[:, None])) ** 2) ** 2
     return fitted.mT.reshape(vectors.shape).to(vectors)
 
 
-def _median(values: Tensor, known: Tensor) -> Tensor:
-    """Of the known values (B, P) of each row, at least `NOISE`: (B,)."""
-    found = values.masked_fill(~known, torch.nan).nanmedian(1).values
-    return found.nan_to_num(0.0).clamp_min(NOISE)
+def median_of(values: Tensor, known: Tensor) -> Tensor:
+    """Of the known values (B, P) of each row, 0 where there are none: (B,)."""
+    return values.masked_fill(~known, torch.nan).nanmedian(1).values.nan_to_num(0.0)

@@ -62,6 +62,7 @@ class MaskedAutoencoder(PretextTask):
     for small encoders.
     """
 
+    name: ClassVar[str] = "masked_autoencoder"
     accepts: ClassVar[frozenset[str]] = frozenset({"vit"})
     metric: ClassVar[str] = "psnr_db"
     Settings: ClassVar[type[Settings]] = MaskedAutoencoderSettings
@@ -71,21 +72,24 @@ class MaskedAutoencoder(PretextTask):
     batch_size: ClassVar[int] = 128
     settings: MaskedAutoencoderSettings
     places: Tensor
+    frames: ClassVar[int] = 1
+    """Of a patch."""
+    moments: ClassVar[int] = 1
+    """How often each place of the picture has a patch."""
 
     def __init__(self, encoder: Encoder, settings: MaskedAutoencoderSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
         self.patch_px = encoder.stage_strides[-1]
         self.side = info.size // self.patch_px
         count = self.side**2
-        self.kept = min(max(round((1 - settings.hidden) * count), 1), count - 1)
+        self.kept = min(max(round((1 - settings.hidden) * count), 1), count - 1) * self.moments
         if count < 2 or info.size % self.patch_px:
             raise UsageError(
-                f"masked_autoencoder: pictures of {info.size} px cannot be cut into patches of "
+                f"{self.name}: pictures of {info.size} px cannot be cut into patches of "
                 f"{self.patch_px} px; --size must be a multiple of it, two patches or more"
             )
         dim = settings.decoder_dim
-        places = build_sincos2d_pos_embed([self.side, self.side], dim=dim)
-        self.register_buffer("places", places[None], persistent=False)
+        self.register_buffer("places", self._embedded_places(dim)[None], persistent=False)
         self.narrow = nn.Linear(encoder.dim, dim)
         self.mask_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         blocks = [
@@ -93,8 +97,13 @@ class MaskedAutoencoder(PretextTask):
             for _ in range(settings.decoder_depth)
         ]
         self.decoder = nn.Sequential(
-            *blocks, nn.LayerNorm(dim), nn.Linear(dim, 3 * self.patch_px**2)
+            *blocks, nn.LayerNorm(dim), nn.Linear(dim, 3 * self.frames * self.patch_px**2)
         )
+
+    def _embedded_places(self, dim: int) -> Tensor:
+        """(L, dim)."""
+        places: Tensor = build_sincos2d_pos_embed([self.side, self.side], dim=dim)
+        return places
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`image` (B, 3, S, S); `order` int64 (B, L): all places, those seen first."""
@@ -121,7 +130,7 @@ class MaskedAutoencoder(PretextTask):
         image, order = views["image"], views["order"]
         hidden = order[:, self.kept :]
         said = self._said(image, order)
-        truth = _rows(self.patches(self.encoder.normalise(image)), hidden)
+        truth = rows_at(self.patches(self.encoder.normalise(image)), hidden)
         if self.settings.normalise:
             variance, mean = torch.var_mean(truth, dim=2, keepdim=True)
             truth = (truth - mean) / (variance + FLAT).sqrt()
@@ -134,38 +143,45 @@ class MaskedAutoencoder(PretextTask):
         tokens = self.encoder.tokens(image, seen)[:, -self.kept :]
         known = self.narrow(tokens)
         unknown = self.mask_token.expand(len(image), order.shape[1] - self.kept, -1)
-        places = _rows(self.places.expand(len(image), -1, -1), order)
+        places = rows_at(self.places.expand(len(image), -1, -1), order)
         said: Tensor = self.decoder(torch.cat([known, unknown], 1) + places)
         return said[:, self.kept :]
 
     def _colours(self, image: Tensor, order: Tensor, said: Tensor) -> Tensor:
         """The answer as colours in 0..1, (B, L - K, 3 p p)."""
         if self.settings.normalise:
-            seen = _rows(self.patches(self.encoder.normalise(image)), order[:, : self.kept])
+            seen = rows_at(self.patches(self.encoder.normalise(image)), order[:, : self.kept])
             deviation, mean = torch.std_mean(seen, dim=(1, 2), keepdim=True)
             said = said * deviation + mean
-        channel = self.patch_px**2
+        channel = self.frames * self.patch_px**2
         scale = self.encoder.std.flatten().repeat_interleave(channel)
         shift = self.encoder.mean.flatten().repeat_interleave(channel)
         return (said * scale + shift).clamp(0, 1)
 
     def _psnr_db(self, colours: Tensor, image: Tensor, hidden: Tensor) -> Tensor:
         """Of each picture's hidden patches, (B,)."""
-        truth = _rows(self.patches(image), hidden)
+        truth = rows_at(self.patches(image), hidden)
         error = (colours - truth).square().mean((1, 2))
         return -10 * error.clamp_min(ROUNDING).log10()
 
     def _ask(self, batch: Batch, rng: Draws) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Whole pictures, order, the network's colours, and the mean of the patches seen."""
-        image = centre_view(batch["image"], self.info.size)
+        """Whole pictures, order, the network's colours, and the trivial answer."""
+        image = self._whole(batch)
         order = self._order(rng).to(image.device)
         colours = self._colours(image, order, self._said(image, order))
-        mean = _rows(self.patches(image), order[:, : self.kept]).mean(1, keepdim=True)
-        return image, order, colours, mean.expand_as(colours)
+        return image, order, colours, self._guess(self.patches(image), order)
+
+    def _whole(self, batch: Batch) -> Tensor:
+        return centre_view(batch["image"], self.info.size)
+
+    def _guess(self, patches: Tensor, order: Tensor) -> Tensor:
+        """The trivial answer for the hidden ones of `patches` (B, L, D), (B, L - K, D)."""
+        mean = rows_at(patches, order[:, : self.kept]).mean(1, keepdim=True)
+        return mean.expand(-1, order.shape[1] - self.kept, -1)
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """Mean PSNR of hidden patches, beside that of the mean of the patches that are seen."""
+        """Mean PSNR of hidden patches, beside that of the trivial answer."""
         value, trivial, rows = 0.0, 0.0, 0
         for i, batch in enumerate(batches):
             count = batch_rows(batch)
@@ -226,6 +242,6 @@ class MaskedAutoencoder(PretextTask):
         return panels
 
 
-def _rows(tokens: Tensor, places: Tensor) -> Tensor:
+def rows_at(tokens: Tensor, places: Tensor) -> Tensor:
     """Tokens (B, L, D) at places (B, K) -> (B, K, D)."""
     return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))

@@ -27,6 +27,7 @@ from hotstart.pretext.task import (
     Step,
     Views,
     batch_rows,
+    side_by_side,
     to_uint8,
 )
 
@@ -70,7 +71,7 @@ class VideoPrediction(PretextTask):
     metric: ClassVar[str] = "gain_db"
     Settings: ClassVar[type[Settings]] = VideoPredictionSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=8e-3, weight_decay=1e-4
+        name="adamw", learning_rate=2.4e-2, weight_decay=1e-4
     )
     batch_size: ClassVar[int] = 32
     settings: VideoPredictionSettings
@@ -85,7 +86,9 @@ class VideoPrediction(PretextTask):
         self.forecaster = ConvLSTM(0, width)
         self.painter = nn.Conv2d(width, 3 * STRIDE**2, 3, padding=1)
         with torch.no_grad():
+            assert self.painter.bias is not None
             self.painter.weight *= FIRST_ANSWER
+            self.painter.bias.zero_()
 
     def trivial(self, rows: int) -> float:
         """The last frame again and again."""
@@ -133,8 +136,13 @@ class VideoPrediction(PretextTask):
         return (last + changes * self.encoder.std.unsqueeze(2)).clamp(0, 1)
 
     def _gains_db(self, said: Tensor, last: Tensor, truth: Tensor) -> Tensor:
-        """PSNR of each frame (B, K) above that of the last one that was seen."""
-        return _psnr_db(said, truth) - _psnr_db(last.expand_as(truth), truth)
+        """PSNR of each clip's K frames together, (B,), above that of repeating the last one.
+
+        Together, because one frame in which nothing moves would outweigh all others.
+        """
+        told = side_by_side(truth)
+        before = psnr_db(side_by_side(last.expand_as(truth)), told)
+        return psnr_db(side_by_side(said), told) - before
 
     def _ask(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Whole clips: the frames seen, those predicted, and the truth."""
@@ -147,7 +155,7 @@ class VideoPrediction(PretextTask):
         value, rows = 0.0, 0
         for batch in batches:
             seen, said, truth = self._ask(batch)
-            value += float(self._gains_db(said, seen[:, :, -1:], truth).mean(1).sum())
+            value += float(self._gains_db(said, seen[:, :, -1:], truth).sum())
             rows += batch_rows(batch)
         return Score(self.metric, value / max(rows, 1), 0.0, rows)
 

@@ -1,0 +1,62 @@
+"""Batches of pictures, with what is known of their pixels, and with pictures of another set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hotstart.data.sample import Batch, Pictures
+from hotstart.data.source import Items, Source
+from hotstart.data.store import Integers, Store
+
+
+class RealPictures:
+    """Another set's pictures under `real_image`; those of its test split are left out.
+
+    items: int64 (M,), which pictures of `pictures` may be seen; fingerprint: of the other set
+    """
+
+    def __init__(self, pictures: Store, items: Integers, fingerprint: str) -> None:
+        self.pictures = pictures
+        self.items = items
+        self.fingerprint = fingerprint
+
+    def beside(self, indices: Integers, places: Tensor | None) -> Pictures:
+        """One for each of the samples at int64 (B,) positions.
+
+        places: (B,) in 0..1, chooses them; None: the same one for the same sample, always
+        """
+        count = len(self.items)
+        chosen = (
+            indices % count if places is None else (places.double().numpy() * count).astype(int)
+        )
+        return self.pictures.get(self.items[np.minimum(chosen, count - 1)])
+
+
+def fetch_pictures(
+    source: Items,
+    rows: npt.NDArray[np.int32],
+    pictures: Store,
+    indices: Integers,
+    keys: Collection[str],
+) -> Batch:
+    """The pictures at int64 (B,) positions, and what `source` knows of them.
+
+    rows: int32 (N,), position in the source of each picture
+    """
+    batch: dict[str, Any] = {}
+    if "image" in keys:
+        batch["image"] = pictures.get(indices)
+    if isinstance(source, Source):
+        for key in sorted(source.truths & set(keys)):
+            truths = [source.truth(int(row), key) for row in rows[indices]]
+            batch[key] = torch.from_numpy(np.stack(truths))
+    return cast(Batch, batch)
+
+
+__all__ = ["RealPictures", "fetch_pictures"]

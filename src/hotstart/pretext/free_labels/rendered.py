@@ -1,0 +1,280 @@
+"""Rendered: depth, normals and contours of pictures that an engine made, which knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from hotstart.augment import ViewSettings, apply_view, centre_view, draw_view
+from hotstart.augment.settings import ViewParameters, plain
+from hotstart.augment.views import centre_box
+from hotstart.config import Field
+from hotstart.data.sample import Spec
+from hotstart.encoders import Encoder
+from hotstart.pretext.adversarial import discriminator_loss, judgement
+from hotstart.pretext.dense import DenseHead, resized
+from hotstart.pretext.free_labels.contours import (
+    THRESHOLDS,
+    balanced_cross_entropy,
+    best_f,
+    threshold_counts,
+)
+from hotstart.pretext.free_labels.domain import FeatureAdversary, domain_accuracy
+from hotstart.pretext.free_labels.geometry_maps import (
+    SPAN,
+    GeometryErrors,
+    depth_loss,
+    encode_depth,
+    mirrored,
+    moved,
+    normals_loss,
+)
+from hotstart.pretext.panels import SHOWN
+from hotstart.pretext.task import (
+    Batch,
+    Draws,
+    Info,
+    OptimiserSettings,
+    Panel,
+    Player,
+    PretextTask,
+    Progress,
+    Score,
+    Settings,
+    Step,
+    Views,
+    batch_rows,
+    to_uint8,
+)
+
+SPLIT = (1, 3, 1)  # Channels of depth, normals and contours.
+
+
+class RenderedSettings(Settings):
+    """Settings of `rendered`."""
+
+    adapt: Literal["none", "adversarial"] = "none"
+    """Whether features of rendered and of real pictures (`--real`) are made alike."""
+    adversary_weight: float = Field(default=0.1, ge=0)
+    """Of the encoder's part against the adversary, beside depth, normals and contours."""
+    adversary_width: int = Field(default=128, ge=1)
+    stride: int = Field(default=8, ge=1)
+    """Pixels per place of the map at which a CNN is read."""
+    width: int = Field(default=32, ge=1)
+    """Channels of the head."""
+    view: ViewSettings = ViewSettings(crop_scale=(0.4, 1.0), strength=0.5, blur=0.0)
+    adversary: OptimiserSettings = OptimiserSettings(
+        name="adamw", learning_rate=2e-3, weight_decay=0.0, momentum=0.5
+    )
+
+
+class Rendered(PretextTask):
+    """See the shape of things in rendered pictures, in a way that serves in real ones.
+
+    Ren & Lee 2018 ("Cross-Domain Self-supervised Multi-task Feature Learning using Synthetic
+    Imagery", arXiv:1711.09082): one encoder predicts depth, surface normals and instance contours
+    of rendered pictures, which an engine knows; an adversary that sees its features tells rendered
+    from real pictures (without labels), and the encoder learns to leave it in doubt.
+
+    Depth is answered as its logarithm (L1), normals as directions (1 - cosine), contours as in HED
+    (Xie & Tu 2015, eq. 2); the three losses are added as they are. The sky has no depth and no
+    normal and is not asked about.
+
+    Deviations: the adversary judges every place of the last map with 1 x 1 convolutions; the
+    encoder's part is the adversary's loss with the labels exchanged, of both kinds of picture;
+    AdamW; a small head at one resolution; the renderings are of `world:`, not of indoor scenes and
+    cities. A crop enlarges and leaves depth in metres, so that distance must be seen from context
+    too; the worlds' cameras differ in their field of view in the same way.
+    """
+
+    needs: ClassVar[Mapping[str, Spec]] = {
+        key: Spec() for key in ("image", "depth", "normals", "contours")
+    }
+    metric: ClassVar[str] = "depth_close"
+    Settings: ClassVar[type[Settings]] = RenderedSettings
+    optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
+        name="adamw", learning_rate=4e-3, weight_decay=1e-4
+    )
+    batch_size: ClassVar[int] = 64
+    settings: RenderedSettings
+
+    def __init__(self, encoder: Encoder, settings: RenderedSettings, info: Info) -> None:
+        super().__init__(encoder, settings, info)
+        self.head = DenseHead(
+            encoder, sum(SPLIT), stride=settings.stride, output_stride=1, width=settings.width
+        )
+        self.adversary: FeatureAdversary | None = None
+        if settings.adapt == "adversarial":
+            self.needs = {**type(self).needs, "real_image": Spec()}  # type: ignore[misc]
+            self.adversary = FeatureAdversary(encoder.dim, settings.adversary_width)
+
+    def players(self) -> dict[str, Player]:
+        """The encoder with its head; and, where it adapts, the adversary."""
+        if self.adversary is None:
+            return super().players()
+        learner: list[nn.Parameter] = [*self.encoder.parameters(), *self.head.parameters()]
+        return {
+            "task": Player([p for p in learner if p.requires_grad], self.optimiser),
+            "adversary": Player(list(self.adversary.parameters()), self.settings.adversary),
+        }
+
+    def views(self, batch: Batch, rng: Draws) -> Views:
+        """`image` (B, 3, S, S) and, under the same crop and flip, what is known.
+
+        `depth` (B, 1, S, S), in 0..1 as `encode_depth` gives it; `normals` (B, 3, S, S), -1..1
+        brought to 0..1, 0.5 in the sky; `contours` bool (B, 1, S, S). Where it adapts, `real`
+        (B, 3, S, S).
+        """
+        drawn = draw_view(self.settings.view, batch["image"], self.info.size, rng)
+        views = {
+            "image": apply_view(batch["image"], drawn, self.info.size),
+            **self._truth(batch, drawn),
+        }
+        if self.adversary is not None:
+            real = batch["real_image"]
+            of_real = draw_view(self.settings.view, real, self.info.size, rng.named("real"))
+            views["real"] = apply_view(real, of_real, self.info.size)
+        return views
+
+    def _truth(self, batch: Batch, drawn: ViewParameters) -> Views:
+        pictures, size = batch["image"], self.info.size
+        normals = moved(batch["normals"], pictures, drawn, size)
+        return {
+            "depth": encode_depth(moved(batch["depth"], pictures, drawn, size)),
+            "normals": (mirrored(normals, drawn.flip) + 1) / 2,
+            "contours": moved(batch["contours"].float(), pictures, drawn, size) > 0.5,
+        }
+
+    def forward(self, views: Views, progress: Progress, player: str) -> Step:
+        """The sum of the three losses, and the adversary's with the labels exchanged.
+
+        ln 2 for each domain is the adversary's loss where it can only guess.
+        """
+        if player == "adversary":
+            assert self.adversary is not None
+            real, made = self.adversary(views["real_map"]), self.adversary(views["made_map"])
+            return Step(discriminator_loss(real, made), judgement(real, made))
+        images = views["image"]
+        if self.adversary is not None:
+            images = torch.cat([images, views["real"]])
+        maps = self.encoder.feature_map(images, self.head.stride)
+        made_map, real_map = maps[: len(views["image"])], maps[len(views["image"]) :]
+        depth, normals, logits = self._answers(made_map)
+        faces = 2 * views["normals"] - 1
+        known = faces.norm(dim=1, keepdim=True) > 0.5
+        parts = {
+            "depth_loss": depth_loss(depth, views["depth"], known),
+            "normals_loss": normals_loss(normals, faces, known),
+            "contours_loss": balanced_cross_entropy(logits, views["contours"]),
+        }
+        loss = torch.stack(list(parts.values())).sum()
+        errors = GeometryErrors()
+        errors.add(depth.detach(), normals.detach(), views["depth"], faces)
+        metrics = {name: part.detach() for name, part in parts.items()}
+        metrics["depth_close"] = loss.new_tensor(errors.share_close)
+        if self.adversary is None:
+            return Step(loss, metrics)
+        against = discriminator_loss(self.adversary(made_map), self.adversary(real_map))
+        carry = {"made_map": made_map.detach(), "real_map": real_map.detach()}
+        return Step(loss + self.settings.adversary_weight * against, metrics, carry)
+
+    def _answers(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Depth as encoded, normals, logits of contours, (B, ., S, S) each."""
+        said: Tensor = resized(self.head.layers(maps), self.info.size)
+        depth, normals, logits = said.split(SPLIT, 1)
+        return depth / SPAN + 0.5, normals, logits
+
+    def _ask(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor], Views]:
+        """Whole pictures, the network's answers, the truth."""
+        pictures = batch["image"]
+        images = centre_view(pictures, self.info.size)
+        maps = self.encoder.feature_map(images, self.head.stride)
+        return images, self._answers(maps), self._truth(batch, plain(centre_box(pictures)))
+
+    @torch.no_grad()
+    def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
+        """Share of places whose depth is within a factor of 1.25; and all else that is asked.
+
+        Trivial is the mean of the held-out renderings at each place (of contours, that all is
+        one). Where it adapts, also the accuracy of a fresh classifier that tells rendered from real
+        by the features: 0.5 where they are alike.
+        """
+        sums: dict[str, Tensor] = {}
+        rows, edges, pixels = 0, 0, 0
+        for batch in batches:
+            truth = self._truth(batch, plain(centre_box(batch["image"])))
+            for key in ("depth", "normals"):
+                sums[key] = sums.get(key, 0) + truth[key].double().sum(0, keepdim=True)
+            edges, pixels = (
+                edges + int(truth["contours"].sum()),
+                pixels + truth["contours"].numel(),
+            )
+            rows += batch_rows(batch)
+        mean = {key: (total / max(rows, 1)).float() for key, total in sums.items()}
+        own, trivial, counts = GeometryErrors(), GeometryErrors(), torch.zeros(3, THRESHOLDS)
+        features: list[list[Tensor]] = [[], []]
+        for batch in batches:
+            images, (depth, normals, logits), truth = self._ask(batch)
+            faces = 2 * truth["normals"] - 1
+            own.add(depth, normals, truth["depth"], faces)
+            trivial.add(
+                mean["depth"].expand_as(depth),
+                (2 * mean["normals"] - 1).expand_as(normals),
+                truth["depth"],
+                faces,
+            )
+            counts += threshold_counts(logits.sigmoid(), truth["contours"]).cpu()
+            if self.adversary is not None:
+                real = centre_view(batch["real_image"], self.info.size)
+                for kind, seen in zip(features, (images, real), strict=True):
+                    kind.append(self.encoder(seen).float().cpu())
+        share = edges / max(pixels, 1)
+        others = [
+            Score("depth_rmse_metres", own.rmse_metres, trivial.rmse_metres, rows),
+            Score("normals_degrees", own.mean_degrees, trivial.mean_degrees, rows),
+            Score("contours_f", float(best_f(counts)), 2 * share / (1 + share), rows),
+        ]
+        if self.adversary is not None:
+            told = domain_accuracy(*(torch.cat(kind) for kind in features))
+            others.append(Score("domain_accuracy", told, 0.5, rows))
+        return Score(self.metric, own.share_close, trivial.share_close, rows, tuple(others))
+
+    @torch.no_grad()
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """Pictures; depth, normals and contours, as the engine knows and as the network says."""
+        chosen = range(min(SHOWN, len(batch["image"])))
+        few: Batch = {
+            "image": batch["image"].select(chosen),
+            **{key: batch[key][: len(chosen)] for key in ("depth", "normals", "contours")},  # type: ignore[typeddict-item]
+        }
+        images, (depth, normals, logits), truth = self._ask(few)
+        pictures = [images, _near_is_bright(truth["depth"]), truth["normals"], truth["contours"]]
+        columns = ["picture", "depth", "normals", "contours"]
+        if answers:
+            directions = normals / normals.norm(dim=1, keepdim=True).clamp_min(1e-6)
+            said = [_near_is_bright(depth), (directions + 1) / 2, logits.sigmoid()]
+            order = [0, 1, 4, 2, 5, 3, 6]
+            names = [*columns, "said: depth", "said: normals", "said: contours"]
+            pictures = [[*pictures, *said][i] for i in order]
+            columns = [names[i] for i in order]
+        shown = [to_uint8(each.float().expand(-1, 3, -1, -1)) for each in pictures]
+        return [
+            Panel(
+                "rendered",
+                "What shape has it?",
+                "Rendered pictures, and what the engine knows of each pixel: near is bright; the "
+                "colour tells where a surface faces; lines where a thing ends.",
+                columns,
+                list(zip(*shown, strict=True)),
+                [[""] * len(columns)] * len(chosen),
+                "prediction" if answers else "views",
+            )
+        ]
+
+
+def _near_is_bright(depth: Tensor) -> Tensor:
+    """Encoded depth stretched to where most of it lies, 1 to 16 m."""
+    return ((0.75 - depth) / 0.45).clamp(0, 1)

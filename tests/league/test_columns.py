@@ -1,0 +1,121 @@
+"""A league of several downstream data sets: what its columns are, and what ranks the tasks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hotstart.league.records import write_records
+from hotstart.league.settings import check
+from hotstart.league.summary import league_statistics
+from hotstart.league.table import arenas_of, heads, markdown, overview, rows
+from hotstart.report.agreement import agreement
+from hotstart.report.reading import read
+from hotstart.report.runs import read_runs
+from hotstart.report.table import tables
+from tests.report.fake_runs import record
+
+TASKS = ("rotation", "simclr", "jigsaw", "random")
+MEASURED = {
+    ("classify", "linear", "top1"): (0.5, 0.7, 0.6, 0.4),
+    ("action", "linear", "top1"): (0.8, 0.7, 0.6, 0.5),
+    ("action", "linear", "top1_one_frame"): (0.51, 0.52, 0.53, 0.54),
+    ("action", "knn", "recall1"): (0.7, 0.8, 0.6, 0.5),
+    ("action", "knn", "recall5"): (0.9, 0.8, 0.99, 0.9),
+}
+"""Of each task, in their order."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = [
+        record(
+            task,
+            seed,
+            downstream=downstream,
+            protocol=protocol,
+            metric=metric,
+            value=value + seed / 100,
+            data="photos" if downstream == "classify" else "videos",
+            data_fingerprints={"evaluate": downstream},
+        )
+        for (downstream, protocol, metric), values in MEASURED.items()
+        for task, value in zip(TASKS, values, strict=True)
+        for seed in (0, 1)
+    ]
+    write_records(tmp_path / "results.jsonl", found)
+    return tmp_path
+
+
+def test_one_metric_of_each_protocol_ranks(folder: Path) -> None:
+    statistics = league_statistics(folder)
+    columns = [
+        "classify photos val top1 linear 1",
+        "action videos val top1 linear 1",
+        "action videos val recall1 knn 1",
+    ]
+    assert statistics.agreement.columns == columns == list(statistics.ranked)
+    assert statistics.mean_rank == pytest.approx({"simclr": 4 / 3, "rotation": 2, "jigsaw": 8 / 3})
+    # Orders: simclr jigsaw rotation; rotation simclr jigsaw; simclr rotation jigsaw.
+    assert statistics.agreement.tau[0] == pytest.approx([1, -1 / 3, 1 / 3])
+    assert [arena.metric for arena in statistics.arenas][-2:] == ["top1_one_frame", "recall5"]
+
+
+def test_the_table_has_all_columns_and_one_frame_beside_its_video(folder: Path) -> None:
+    statistics = asdict(league_statistics(folder))
+    (_, _, reached), (_, _, taus) = overview(statistics)
+    assert reached[0] == ["simclr", "1.33", "0.705", "0.705", "0.805"]
+    assert [row[0] for row in reached] == ["simclr", "rotation", "jigsaw"]
+    assert taus[0] == ["1 classify photos val top1 linear 1", "+1.00", "-0.33", "+0.33"]
+    shown = {(arena["downstream"], arena["metric"]): arena for arena in arenas_of(statistics)}
+    assert list(shown) == [
+        ("classify", "top1"),
+        ("action", "top1"),
+        ("action", "recall1"),
+        ("action", "recall5"),
+    ]
+    action = shown["action", "top1"]
+    assert "one frame" in heads(action)
+    at = heads(action).index("one frame")
+    assert [row[at] for row in rows(action)] == ["0.515", "0.525", "0.535", "0.545"]
+    assert "one frame" not in heads(shown["classify", "top1"])
+    text = markdown(statistics)
+    assert text.startswith("All columns: mean rank")
+    for arena in shown.values():
+        assert all(len(row) == len(heads(arena)) for row in rows(arena))
+
+
+def test_one_data_set_has_no_overview(folder: Path) -> None:
+    statistics = asdict(league_statistics(folder))
+    statistics["arenas"] = [a for a in statistics["arenas"] if a["downstream"] == "action"]
+    assert overview(statistics) == []
+
+
+def test_the_report_shows_every_column(folder: Path) -> None:
+    reading = read(read_runs(folder))
+    found = tables(reading)
+    assert len({table.title for table in found}) == len(found) == 4
+    of_videos = [table for table in found if table.of_videos]
+    assert [table.title for table in of_videos] == [
+        "Action recognition on videos, validation split"
+    ]
+    assert of_videos[0].rows[0].cells[0].one_frame == "51.5"
+    matrix = agreement(reading)
+    assert matrix is not None
+    assert len(matrix.columns) == 3
+    assert [one.name for one in matrix.ranked] == ["simclr", "rotation", "jigsaw"]
+
+
+def test_a_label_is_for_tables(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.touch()
+    given: dict[str, Any] = {"tasks": ["rotation"], "steps": 1, "label": "verb"}
+    asked = check({**given, "data": str(tmp_path), "on": ["classify", f"action={table}"]})
+    assert asked.label_of(str(tmp_path)) is None
+    assert asked.label_of(str(table), "action") == "verb"
+    assert asked.label_of(str(table), "detect") is None
+    # Whoever gives a column for folders alone is told so when they are opened.
+    assert check({**given, "data": str(tmp_path)}).label_of(str(tmp_path)) == "verb"

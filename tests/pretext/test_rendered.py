@@ -1,0 +1,193 @@
+"""Rendered: maps move with their pictures, what is said is measured, domains are told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hotstart import api
+from hotstart.augment import ViewSettings, apply_view, draw_view
+from hotstart.data import open_dataset
+from hotstart.data.draws import Draws
+from hotstart.data.sample import Pictures
+from hotstart.errors import DataError
+from hotstart.league.records import read_records
+from hotstart.pretext.free_labels.domain import FeatureAdversary, domain_accuracy
+from hotstart.pretext.free_labels.geometry_maps import (
+    GeometryErrors,
+    decode_depth,
+    depth_loss,
+    encode_depth,
+    mirrored,
+    moved,
+    normals_loss,
+)
+from hotstart.pretext.free_labels.rendered import Rendered, RenderedSettings
+from hotstart.pretext.task import Batch
+from hotstart.training.loop import Material
+from tests.conformance.material import draws, fit, make_task
+
+WORLD = "world:images?n=48&size=32&samples=4"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return api.render(WORLD, tmp_path_factory.mktemp("world") / "w", form="shards", processes=1)
+
+
+@pytest.fixture(scope="module")
+def material(folder: Path, class_folder: Path) -> Material:
+    dataset = open_dataset(str(folder), size=32, real=class_folder)
+    return Material(dataset, np.arange(32), np.arange(32, 48))
+
+
+def test_maps_move_with_their_pictures() -> None:
+    """A map that is the picture's own red goes where the view takes red."""
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 256, (4, 4, 4, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
+    pictures = Pictures.from_arrays(list(blocks))
+    maps = torch.from_numpy(blocks[..., :1]).permute(0, 3, 1, 2).float() / 255
+    view = ViewSettings(crop_scale=(0.4, 0.9), jitter=0.0, grey=0.0, blur=0.0)
+    drawn = draw_view(view, pictures, 64, Draws(0, 0, total=4))
+    seen = apply_view(pictures, drawn, 64)[:, :1]
+    away = (moved(maps, pictures, drawn, 64) - seen).abs()
+    # But for the seams between blocks, which the view smooths.
+    assert float((away < 0.02).float().mean()) > 0.8
+    other = (moved(maps.flip(0), pictures, drawn, 64) - seen).abs()
+    assert float((other < 0.02).float().mean()) < 0.3
+
+
+def test_the_mirrored_see_right_as_left() -> None:
+    normals = torch.tensor([1.0, 2.0, 3.0])[None, :, None, None].expand(2, 3, 1, 1)
+    flipped = mirrored(normals, torch.tensor([True, False]))
+    assert flipped[:, :, 0, 0].tolist() == [[-1, 2, 3], [1, 2, 3]]
+
+
+def test_depth_is_coded_by_its_logarithm() -> None:
+    metres = torch.tensor([0.1, 1.0, 5.0, 100.0])
+    assert torch.allclose(decode_depth(encode_depth(metres)), metres, rtol=1e-4)
+    assert encode_depth(torch.tensor([float("inf"), 0.01])).tolist() == [1.0, 0.0]
+    assert encode_depth(torch.tensor(10.0**0.5)).item() == pytest.approx(0.5)
+
+
+def test_losses_and_errors_are_what_a_loop_says() -> None:
+    torch.manual_seed(1)
+    metres, said = torch.rand(2, 1, 3, 3) * 9 + 0.5, torch.rand(2, 1, 3, 3) * 9 + 0.5
+    faces = torch.nn.functional.normalize(torch.randn(2, 3, 3, 3), dim=1)
+    answers = torch.randn(2, 3, 3, 3)
+    faces[0, :, 0, 0] = 0
+    logs, cosines, squares, close, degrees = [], [], [], [], []
+    for b in range(2):
+        for y in range(3):
+            for x in range(3):
+                if (b, y, x) == (0, 0, 0):
+                    continue
+                d, t = said[b, 0, y, x].item(), metres[b, 0, y, x].item()
+                n, f = answers[b, :, y, x].numpy(), faces[b, :, y, x].numpy()
+                cosine = float(n @ f / np.linalg.norm(n) / np.linalg.norm(f))
+                logs.append(abs(np.log(d) - np.log(t)))
+                cosines.append(1 - cosine)
+                squares.append((d - t) ** 2)
+                close.append(max(d / t, t / d) < 1.25)
+                degrees.append(np.degrees(np.arccos(cosine)))
+    known = faces.norm(dim=1, keepdim=True) > 0.5
+    coded, truth = encode_depth(said), encode_depth(metres)
+    assert depth_loss(coded, truth, known).item() == pytest.approx(np.mean(logs), abs=1e-5)
+    assert normals_loss(answers, faces, known).item() == pytest.approx(np.mean(cosines), abs=1e-5)
+    errors = GeometryErrors()
+    errors.add(coded[:1], answers[:1], truth[:1], faces[:1])
+    errors.add(coded[1:], answers[1:], truth[1:], faces[1:])
+    assert errors.rmse_metres == pytest.approx(np.sqrt(np.mean(squares)), abs=1e-4)
+    assert errors.share_close == pytest.approx(np.mean(close), abs=1e-6)
+    assert errors.mean_degrees == pytest.approx(np.mean(degrees), abs=1e-3)
+
+
+def test_domains_that_are_alike_are_not_told_apart_and_others_are() -> None:
+    torch.manual_seed(0)
+    made, real = torch.randn(400, 16), torch.randn(400, 16)
+    assert domain_accuracy(made, real) == pytest.approx(0.5, abs=0.07)
+    assert domain_accuracy(made, real + torch.tensor([2.0] + [0.0] * 15)) > 0.8
+
+
+def test_the_adversary_is_not_bought_with_small_features() -> None:
+    judge, maps = FeatureAdversary(8, 16), torch.randn(3, 8, 4, 4)
+    assert torch.allclose(judge(maps), judge(maps * 0.1), atol=1e-3)
+
+
+def batches(task: Rendered, material: Material, shuffled: bool = False) -> Any:
+    batch: Any = dict(material.dataset.batch(material.train, task.needs))
+    if shuffled:
+        order = torch.randperm(len(material.train), generator=torch.Generator().manual_seed(0))
+        for key in ("depth", "normals", "contours"):
+            batch[key] = batch[key][order]
+    return lambda step: task.views(batch, draws(step, len(material.train)))
+
+
+def heldout(task: Rendered, material: Material) -> list[Batch]:
+    return [material.dataset.batch(material.heldout, task.needs)]
+
+
+@pytest.mark.slow
+def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(material: Material) -> None:
+    torch.manual_seed(0)
+    degrees = {}
+    for shuffled in (False, True):
+        task = make_task("rendered", material, 32)
+        assert isinstance(task, Rendered)
+        fit(task, batches(task, material, shuffled), 120, 4e-3)
+        score = task.eval().score(heldout(task, material), Draws(0, 0, total=1))
+        named = {one.metric: one for one in score.each}
+        degrees[shuffled] = named["normals_degrees"]
+    true, false = degrees[False], degrees[True]
+    assert true.trivial is not None
+    assert true.value < 0.9 * true.trivial
+    assert false.value > true.value + 3
+
+
+def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
+    material: Material,
+) -> None:
+    batch = material.dataset.batch(np.arange(8), ("image", "real_image"), torch.linspace(0, 1, 8))
+    assert batch["real_image"][0].shape == (40, 40, 3)
+    assert material.dataset.real is not None
+    assert len(material.dataset.real.items) == 160
+    again = material.dataset.batch(np.arange(8), ("real_image",), torch.linspace(0, 1, 8))
+    assert torch.equal(batch["real_image"].pixels, again["real_image"].pixels)
+
+
+def test_a_run_with_an_adversary_tells_the_domain_accuracy(
+    folder: Path, class_folder: Path, tmp_path: Path
+) -> None:
+    run = api.pretrain(
+        str(folder),
+        task="rendered",
+        task_settings={"rendered": {"adapt": "adversarial"}},
+        steps=3,
+        batch_size=16,
+        size=32,
+        out=tmp_path / "run",
+        real=str(class_folder),
+    )
+    told = {record.metric: record for record in read_records(run / "results.jsonl")}
+    assert set(told) == {
+        *("depth_close", "depth_rmse_metres", "normals_degrees", "contours_f"),
+        "domain_accuracy",
+    }
+    assert told["domain_accuracy"].chance == 0.5
+
+
+def test_without_real_pictures_it_says_what_to_give(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--real FOLDER"):
+        api.pretrain(
+            str(folder),
+            task="rendered",
+            task_settings={"rendered": {"adapt": "adversarial"}},
+            steps=1,
+            size=32,
+            out=tmp_path / "run",
+        )
+    assert RenderedSettings().adapt == "none"
