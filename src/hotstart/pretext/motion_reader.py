@@ -22,8 +22,10 @@ class MotionReader(nn.Module):
     Both last maps, reduced to 32 channels, and how alike each place of a finer map of the first is
     to the 9 x 9 around it in that of the second: the correlation layer of Fischer 2015 (FlowNet,
     arXiv:1504.06852), eq. 1, of single places and with features of length 1. All of it goes through
-    two convolutions, is averaged to 4 x 4 places, and read by a layer of 256. The finer map is the
-    deepest with 16 places a side (the last, where none has).
+    two convolutions, is averaged to 4 x 4 places, and read by a layer of 256; the last layer sees
+    that, and the mean likeness at each offset, from which a common shift can be read off even
+    before the encoder has learned anything. The finer map is the deepest with 16 places a side
+    (the last, where none has).
     """
 
     def __init__(self, encoder: Encoder, size: int, numbers: int) -> None:
@@ -38,15 +40,18 @@ class MotionReader(nn.Module):
             *(nn.BatchNorm2d(WIDTH), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, WIDTH, 3, padding=1)),
             *(nn.BatchNorm2d(WIDTH), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(SIDE)),
             *(nn.Flatten(), nn.Linear(WIDTH * SIDE**2, HIDDEN_DIM), nn.ReLU(inplace=True)),
-            nn.Linear(HIDDEN_DIM, numbers),
         )
+        self.norm = nn.BatchNorm1d(alike)
+        self.last = nn.Linear(HIDDEN_DIM + alike, numbers)
 
     def forward(self, encoder: Encoder, first: Tensor, second: Tensor) -> Tensor:
         frames = torch.cat([first, second]).contiguous(memory_format=torch.channels_last)
         maps = encoder.stages(frames)
-        alike = alikeness(*maps[self.fine].chunk(2), REACH)
+        before, after = maps[self.fine].chunk(2)
+        alike = alikeness(before, after, REACH)
         lasts = F.interpolate(self.reduce(maps[-1]), size=alike.shape[2:]).chunk(2)
-        said: Tensor = self.layers(torch.cat([alike, *lasts], 1))
+        read = self.layers(torch.cat([alike, *lasts], 1))
+        said: Tensor = self.last(torch.cat([read, self.norm(alike.mean((2, 3)))], 1))
         return said
 
 

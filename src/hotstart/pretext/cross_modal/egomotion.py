@@ -102,7 +102,7 @@ class Egomotion(PretextTask):
     metric: ClassVar[str] = "motion_error"
     Settings: ClassVar[type[Settings]] = EgomotionSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=5e-4
+        name="adamw", learning_rate=4e-3, weight_decay=5e-4
     )
     batch_size: ClassVar[int] = 64
     settings: EgomotionSettings
