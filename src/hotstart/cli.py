@@ -175,7 +175,9 @@ def pretrain(
 def evaluate(
     subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
     data: Annotated[str | None, typer.Option(help="Labelled pictures; the run's own.")] = None,
-    on: Annotated[str, typer.Option(help="classify, action, detect or pretext.")] = "classify",
+    on: Annotated[
+        str, typer.Option(help="classify, action, segment, detect, pretext.")
+    ] = "classify",
     protocol: Annotated[str, typer.Option(help="Of knn,linear,finetune.")] = "knn,linear",
     labels: Annotated[str, typer.Option(help="Shares of the labels.")] = "1%,10%,100%",
     split: Annotated[SplitChoice, typer.Option(help="test is for final tables.")] = SplitChoice.VAL,

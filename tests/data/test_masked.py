@@ -194,7 +194,27 @@ def test_a_leak_is_an_error_unless_allowed(tmp_path: Path, opened: Open) -> None
         shutil.copy(root / "train" / kind / "001.png", root / "val" / kind / "copy.png")
     with pytest.raises(DataError, match=r"1 pictures are in two splits.*--allow-leak"):
         opened(root)
-    assert len(opened(root, allow_leak=True)) == 4
+    allowed = opened(root, allow_leak=True)
+    assert len(allowed) == 4
+    assert allowed.notes == ("warning: 1 pictures are in two splits, as allowed",)
+
+
+def test_a_picture_that_its_tag_turns_needs_an_upright_label_map(
+    tmp_path: Path, opened: Open
+) -> None:
+    root = write_scenes(tmp_path / "data", range(1, 4))
+    for name in ("001", "002"):
+        picture, labels = scene(int(name))
+        tag = Image.Exif()
+        tag[0x0112] = 6  # the camera lay on its side: turn by a quarter
+        lying = Image.fromarray(np.rot90(picture).copy())
+        lying.save(root / "images" / f"{name}.jpg", exif=tag, quality=95)
+        (root / "images" / f"{name}.png").unlink()
+        save(root / "masks" / f"{name}.png", labels if name == "001" else np.rot90(labels).copy())
+    dataset = opened(root)
+    assert {Path(dataset.path(i)).stem for i in range(len(dataset))} == {"001", "003"}
+    (problem,) = dataset.quarantine
+    assert problem.reason == "its label map has 40 x 48 px, the picture 48 x 40"
 
 
 def test_a_changed_label_map_changes_the_fingerprint(tmp_path: Path, opened: Open) -> None:

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from hotstart import api
+from hotstart.config import Protocol
 from hotstart.data.boxes import BoxSet, open_boxes
 from hotstart.data.draws import Draws
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
-from hotstart.downstream.detector_training import DetectSettings, training_view
+from hotstart.downstream.detector_training import DetectSettings, fit_detector, training_view
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.boxed import write_coco
@@ -58,6 +59,52 @@ def test_the_same_seed_gives_the_same_answer(squares: BoxSet, encoder: Encoder) 
     one, other = (next(iter(detect(encoder, squares, settings=QUICK, seed=3))) for _ in range(2))
     assert one.value == other.value
     assert np.array_equal(one.predictions.arrays()["scores"], other.predictions.arrays()["scores"])
+
+
+def test_scratch_knows_nothing_of_the_encoder_and_finetune_does(squares: BoxSet) -> None:
+    spec = resolve_spec("resnet10_narrow", 32)
+    settings = QUICK.model_copy(
+        update={"learning_rates": (1e-3,), "scratch_learning_rates": (1e-3,)}
+    )
+
+    def scores(seed: int, protocol: Protocol) -> np.ndarray:
+        outcome = next(
+            iter(
+                detect(build_encoder(spec, seed), squares, protocols=[protocol], settings=settings)
+            )
+        )
+        assert outcome.protocol == protocol
+        return np.asarray(outcome.predictions.arrays()["scores"])
+
+    assert np.array_equal(scores(1, "scratch"), scores(2, "scratch"))
+    assert not np.array_equal(scores(1, "finetune"), scores(2, "finetune"))
+
+
+def test_finetune_trains_the_encoder_and_linear_does_not(squares: BoxSet, encoder: Encoder) -> None:
+    for frozen in (True, False):
+        model = fit_detector(
+            encoder,
+            squares,
+            squares.indices("train"),
+            frozen=frozen,
+            learning_rate=1e-2,
+            steps=2,
+            settings=QUICK,
+            seed=0,
+            device=torch.device("cpu"),
+            tick=lambda: None,
+        )
+        trained = model.backbone.encoder.state_dict()
+        same = [torch.equal(value, trained[name]) for name, value in encoder.state_dict().items()]
+        assert all(same) == frozen
+
+
+def test_fewer_labels_are_fewer_pictures(squares: BoxSet) -> None:
+    encoder = build_encoder(resolve_spec("vit_narrow_depth4", 32), seed=0)
+    found = list(detect(encoder, squares, labels=[0.1, 1.0], settings=QUICK))
+    counts = {one.labels: one.detail["label_count"] for one in found}
+    assert counts == {1.0: 40, 0.1: 4}
+    assert all(np.isfinite(one.value) for one in found)
 
 
 @pytest.mark.slow
@@ -123,6 +170,12 @@ def test_what_is_refused(squares: BoxSet, encoder: Encoder) -> None:
         detect(encoder, squares, protocols=["knn"])
     with pytest.raises(UsageError, match="maps of a CNN or ViT"):
         detect(build_encoder(resolve_spec("pixel_components", 32), 0), squares)
+    train = np.isin(
+        np.repeat(np.arange(60), np.diff(squares.boxes.starts)), squares.indices("train")
+    )
+    squares.boxes.ignored[train & (squares.boxes.classes == 1)] = True
+    with pytest.raises(DataError, match=r"1 of 2 classes are asked .* no example in train: 'red'"):
+        detect(encoder, squares)
     squares.split[:] = 0
     with pytest.raises(DataError, match="val split has no box"):
         detect(encoder, squares)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hotstart.config import PretrainSettings
+from hotstart.league.contenders import Contender
+from hotstart.league.plan import make_plan
 from hotstart.league.records import write_records
-from hotstart.league.settings import check
+from hotstart.league.settings import League, check
 from hotstart.league.summary import league_statistics
 from hotstart.league.table import arenas_of, heads, markdown, overview, rows
 from hotstart.report.agreement import agreement
@@ -119,3 +123,34 @@ def test_a_label_is_for_tables(tmp_path: Path) -> None:
     assert asked.label_of(str(table), "detect") is None
     # Whoever gives a column for folders alone is told so when they are opened.
     assert check({**given, "data": str(tmp_path)}).label_of(str(tmp_path)) == "verb"
+
+
+def test_who_has_no_map_takes_no_part_where_one_is_needed(tmp_path: Path) -> None:
+    on = ["classify=a", "action=b", "segment=c", "detect=d"]
+    asked = check({"data": "a", "tasks": ["rotation"], "on": on, "steps": 1, "seeds": [0]})
+    field = {
+        name: Contender(
+            name,
+            PretrainSettings(
+                data="a", task="random", encoder=encoder, size=32, stem="timm", batch_size=8
+            ),
+            1,
+        )
+        for name, encoder in (
+            ("pictures", "resnet10_narrow"),
+            ("clips", "r3d10_narrow"),
+            ("pca", "pixel_components"),
+        )
+    }
+    datasets: dict[str, Any] = {
+        key: SimpleNamespace(fingerprint=key) for key in ("a", "b", "segment=c", "detect=d")
+    }
+    plan = make_plan(League(asked, steps=dict.fromkeys(field, 1)), tmp_path, field, datasets)
+    kinds: dict[str, list[str]] = {}
+    for evaluation in plan.evaluations:
+        kinds.setdefault(evaluation.run.name, []).append(evaluation.arguments["on"])
+    assert kinds == {
+        "pictures-0": ["classify", "action", "segment", "detect"],
+        "clips-0": ["classify", "action"],
+        "pca-0": ["classify", "action"],
+    }

@@ -81,11 +81,19 @@ def test_verified_with_evidence_and_without_anyone_s_path(tmp_path: Path) -> Non
         {"data": "digits:"},
         {"data": "world:images?n=5000"},
         {"downstream": "segment"},
+        {"downstream": "action", "metric": "top1_one_frame"},
     ],
 )
 def test_other_columns_are_no_evidence(changes: dict[str, object], tmp_path: Path) -> None:
     found = verify([league(tmp_path / "league", GOOD, **changes)])
     assert found.get("rotation", {"status": "runs"}) == {"status": "runs"}
+
+
+def test_of_videos_clips_are_evidence_and_one_frame_is_none(tmp_path: Path) -> None:
+    folder = league(tmp_path / "league", GOOD, downstream="action")
+    better = {"random": CONTROL, "rotation": [350, 360, 370]}
+    league(folder, better, downstream="action", metric="top1_one_frame")
+    assert verify([folder])["rotation"]["evidence"]["gain"] == pytest.approx(105 / ITEMS)
 
 
 @pytest.mark.parametrize(

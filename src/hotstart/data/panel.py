@@ -17,6 +17,7 @@ class Panel:
     """A table of pictures for a person to look at: rows of uint8 (H, W, 3), a text under each.
 
     cell_px: the longest side at which a picture is shown
+    sounds: what is heard with each picture, int16 (n,) at 16 kHz, or None; empty: no sound at all
     """
 
     name: str
@@ -27,3 +28,4 @@ class Panel:
     texts: Sequence[Sequence[str]]
     kind: PanelKind = "views"
     cell_px: int = 128
+    sounds: Sequence[Sequence[npt.NDArray[np.int16] | None]] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotstart.league.arena import Arena, Who
+from hotstart.league.kinds import ranks_by
 from hotstart.league.records import Record
 from hotstart.league.variants import SETTINGS, in_order, read_variant, value_in, write_variant
 
@@ -96,7 +97,11 @@ def _gains(arenas: Iterable[Arena]) -> dict[Who, list[Gain]]:
     found: dict[Who, list[Gain]] = {}
     for arena in arenas:
         where = (arena.downstream, arena.data, arena.split, arena.metric)
-        for column in (c for c in arena.columns if c.stage in ("last", None)):
+        for column in arena.columns:
+            if column.stage not in ("last", None) or not ranks_by(
+                arena.downstream, column.protocol, arena.metric
+            ):
+                continue
             for one in column.standings:
                 if one.gain is not None and one.control is not None:
                     asked = (*where, column.protocol, column.labels, one.control)

@@ -20,6 +20,8 @@ class Downstream:
     frozen: tuple[Protocol, ...]
     trained: tuple[Protocol, ...]
     """Those whose control is the same training from random weights, `scratch`."""
+    encoders: frozenset[str] = frozenset({"cnn", "vit", "video", "fixed"})
+    """Kinds that it can measure; others take no part in it."""
     metrics: tuple[str, ...] = ("top1",)
     """The one that ranks the tasks first; stages are measured by that alone."""
     own_metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,6 +60,9 @@ class Downstream:
         return frozen + trained
 
 
+WITH_MAPS = frozenset({"cnn", "vit"})
+"""Encoders of pictures that have a map of features."""
+
 DOWNSTREAM: dict[str, Downstream] = {
     "classify": Downstream(needs=("label",), frozen=("knn", "linear"), trained=("finetune",)),
     "action": Downstream(
@@ -68,10 +73,18 @@ DOWNSTREAM: dict[str, Downstream] = {
         own_metrics={"knn": ("recall1", "recall5", "recall1_one_frame", "recall5_one_frame")},
     ),
     "segment": Downstream(
-        needs=("mask",), frozen=("linear",), trained=("finetune",), metrics=("miou",)
+        needs=("mask",),
+        frozen=("linear",),
+        trained=("finetune",),
+        encoders=WITH_MAPS,
+        metrics=("miou",),
     ),
     "detect": Downstream(
-        needs=("boxes",), frozen=("linear",), trained=("finetune",), metrics=("ap", "ap50", "ap75")
+        needs=("boxes",),
+        frozen=("linear",),
+        trained=("finetune",),
+        encoders=WITH_MAPS,
+        metrics=("ap", "ap50", "ap75"),
     ),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hotstart.config import PretrainSettings, Protocol
 from hotstart.data import Dataset
-from hotstart.encoders import EncoderSpec, build_encoder
+from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind
 from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, pretrain_arguments
@@ -157,7 +157,7 @@ def make_plan(
             stages[spec] = len(build_encoder(spec, 0).stage_dims)
         for number, (kind, data) in enumerate(asked.evaluations):
             protocols = DOWNSTREAM[kind].protocols(settings.task, asked.protocols)
-            if protocols:
+            if protocols and encoder_kind(settings.encoder) in DOWNSTREAM[kind].encoders:
                 pictures = datasets[data_key(kind, data)].fingerprint
                 plan.evaluations.append(
                     _evaluation(asked, run, number, protocols, pictures, stages[spec])

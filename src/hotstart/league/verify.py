@@ -19,6 +19,7 @@ from typing import Any
 
 from hotstart.errors import DataError, HotstartError
 from hotstart.league.arena import Arena, Standing, Who, is_control
+from hotstart.league.kinds import ranks_by
 from hotstart.league.summary import league_statistics
 
 STATISTICS = "statistics.json"
@@ -88,6 +89,9 @@ def _standings(folder: Path) -> Iterator[tuple[Arena, Standing]]:
     """Every standing in a column of evidence: linear probe, all labels, last stage."""
     kept = _kept(folder)
     for arena in league_statistics(folder).arenas:
+        # What one frame of a video tells is no evidence.
+        if not ranks_by(arena.downstream, "linear", arena.metric):
+            continue
         for column in arena.columns:
             if (column.protocol, column.labels, column.stage) == ("linear", 1.0, "last"):
                 for one in column.standings:
@@ -116,7 +120,7 @@ def _kept(folder: Path) -> dict[tuple[str, str, Who], Standing]:
                 }
             )
             for arena in json.loads(path.read_text(encoding="utf-8"))["arenas"]
-            if arena["split"] == "val"
+            if arena["split"] == "val" and ranks_by(arena["downstream"], "linear", arena["metric"])
             for column in arena["columns"]
             if (column["protocol"], column["labels"], column["stage"]) == ("linear", 1.0, "last")
             for one in column["standings"]

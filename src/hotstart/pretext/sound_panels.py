@@ -1,4 +1,4 @@
-"""Sound for the eye: spectrograms under their pictures, and heat over them."""
+"""Sound for eye and ear: spectrograms under their pictures, players, and heat over pictures."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from hotstart.augment import log_mel
 from hotstart.pretext.task import Panel, PanelKind, to_uint8
 
 Array = npt.NDArray[np.uint8]
+Cell = tuple[Array, Tensor | None]
+"""A picture and its sound."""
 CARD_PX = 128
 """Width of a picture with its spectrogram."""
 SPECTROGRAM_PX = 56
+SHOWN_PX = 192
+"""The longest side of a card in a sheet."""
 QUIET, LOUD = -4.6, 2.0
 """Logarithms that are black, silence, and bright, loud speech."""
 HEAT_SHARE = 0.45
 
 
 @torch.no_grad()
-def spectrograms(sounds: Tensor) -> list[Array]:
-    """Log-mel spectrograms of sounds (B, n), uint8 (F, T, 3): time to the right, high notes up."""
-    levels = log_mel(sounds)[:, 0].flip(1).float()
+def spectrogram(sound: Tensor) -> Array:
+    """Log-mel spectrogram of a sound (n,), uint8 (F, T, 3): time to the right, high notes up."""
+    levels = log_mel(sound[None])[0, 0].flip(0).float()
     shade = ((levels - QUIET) / (LOUD - QUIET)).clamp(0, 1).mul(255).byte().cpu().numpy()
-    return [_coloured(picture, cv2.COLORMAP_MAGMA) for picture in shade]
+    return _coloured(shade, cv2.COLORMAP_MAGMA)
 
 
 @torch.no_grad()
@@ -50,13 +54,25 @@ def match_panel(
     title: str,
     caption: str,
     columns: Sequence[str],
-    cells: Sequence[Sequence[tuple[Array, Array]]],
+    cells: Sequence[Sequence[Cell]],
     texts: Sequence[Sequence[str]],
     kind: PanelKind = "views",
 ) -> Panel:
-    """A panel whose cells are a picture with the spectrogram of its sound under it."""
-    cards = [[_card(picture, sound) for picture, sound in row] for row in cells]
-    return Panel(name, title, caption, columns, cards, texts, kind)
+    """A panel whose cells are a picture over the spectrogram of its sound (n,), which can be heard.
+
+    A sound that stands twice in a row can be heard once; None is silence.
+    """
+    cards, heard = [], []
+    for row in cells:
+        cards.append([_card(picture, sound) for picture, sound in row])
+        own = [sound for _, sound in row]
+        heard.append(
+            [
+                None if sound is None or any(sound is other for other in own[:k]) else _pcm(sound)
+                for k, sound in enumerate(own)
+            ]
+        )
+    return Panel(name, title, caption, columns, cards, texts, kind, cell_px=SHOWN_PX, sounds=heard)
 
 
 def strip(frames: Sequence[Array]) -> Array:
@@ -65,13 +81,23 @@ def strip(frames: Sequence[Array]) -> Array:
     return np.concatenate([frames[k] for k in chosen], axis=1)
 
 
-def _card(picture: Array, sound: Array) -> Array:
+def _card(picture: Array, sound: Tensor | None) -> Array:
     """A picture over a spectrogram of its width."""
     height = max(round(CARD_PX * picture.shape[0] / picture.shape[1]), 1)
     large = cv2.resize(picture, (CARD_PX, height), interpolation=cv2.INTER_CUBIC)
-    heard = cv2.resize(sound, (CARD_PX, SPECTROGRAM_PX), interpolation=cv2.INTER_AREA)
+    heard = np.zeros((SPECTROGRAM_PX, CARD_PX, 3), np.uint8)
+    if sound is not None:
+        size = CARD_PX, SPECTROGRAM_PX
+        heard = cv2.resize(spectrogram(sound), size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     gap = np.full((3, CARD_PX, 3), 255, np.uint8)
-    return np.concatenate([large.astype(np.uint8), gap, heard.astype(np.uint8)])
+    return np.concatenate([large.astype(np.uint8), gap, heard])
+
+
+def _pcm(sound: Tensor) -> npt.NDArray[np.int16]:
+    """Floats in -1..1 or int16 (n,) as int16."""
+    if sound.dtype == torch.int16:
+        return np.asarray(sound.cpu().numpy(), np.int16)
+    return np.asarray((sound.float().clamp(-1, 1) * (2**15 - 1)).cpu().numpy(), np.int16)
 
 
 def _coloured(shade: Array, colours: int) -> Array:

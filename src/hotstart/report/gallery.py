@@ -27,6 +27,7 @@ from hotstart.report.words import (
     quantity,
     trivial_name,
 )
+from hotstart.training.folder import wave_file
 
 STYLES = ("style.css", "map.css", "gallery.css", "media.css")
 SCRIPTS = ("map.js",)
@@ -36,11 +37,12 @@ ACROSS = 4
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture. png: its file; alt: what it is, for who does not see it."""
+    """One picture. png: its file; alt: what it is, for who does not see it; sound: a WAV file."""
 
     png: bytes
     text: str
     alt: str
+    sound: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,13 @@ def _grid(panel: Panel) -> Grid:
     rows = []
     for number, (pictures, texts) in enumerate(zip(panel.pictures, panel.texts, strict=True), 1):
         cells = []
-        for column, picture, text in zip(panel.columns, pictures, texts, strict=False):
+        heard = panel.sounds[number - 1] if panel.sounds else [None] * len(pictures)
+        for column, picture, text, samples in zip(
+            panel.columns, pictures, texts, heard, strict=False
+        ):
             told = f"row {number}, {column}" + (f": {text}" if text else "")
-            cells.append(Cell(_png(picture), text, told))
+            sound = None if samples is None else wave_file(samples)
+            cells.append(Cell(_png(picture), text, told, sound))
         rows.append(cells)
     return Grid(panel.title, panel.caption, panel.columns, rows, panel.kind)
 

@@ -34,6 +34,8 @@ class Picture:
     png: bytes
     width: int
     height: int
+    sounds: tuple[tuple[bytes | None, ...], ...] = ()
+    """WAV files, row by row, one for each column or None; empty where nothing is heard."""
 
 
 @dataclass
@@ -246,6 +248,18 @@ def _read_panels(run: Run) -> Iterator[Picture]:
             png=png,
             width=int.from_bytes(png[16:20], "big"),
             height=int.from_bytes(png[20:24], "big"),
+            sounds=tuple(_read_sounds(path.parent, told.get("sounds"))),
+        )
+
+
+def _read_sounds(folder: Path, rows: Any) -> Iterator[tuple[bytes | None, ...]]:
+    """The files that a panel names, of its own folder alone; what is not there is silent."""
+    for row in rows if isinstance(rows, list) else []:
+        names = [Path(str(name)).name if name else "" for name in row]
+        paths = [folder / name for name in names]
+        yield tuple(
+            path.read_bytes() if path.suffix == ".wav" and path.is_file() else None
+            for path in paths
         )
 
 

@@ -22,6 +22,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["data_uri"] = data_uri
+    made.filters["sound_uri"] = sound_uri
     return made
 
 
@@ -49,6 +50,11 @@ def write_page(path: Path, text: str) -> Path:
     # A file name need not be Unicode; what cannot be written is shown as a question mark.
     part.write_bytes(text.encode("utf-8", errors="replace"))
     return part.replace(path)
+
+
+def sound_uri(wav: bytes) -> str:
+    """A WAV file within the page."""
+    return "data:audio/wav;base64," + base64.b64encode(wav).decode("ascii")
 
 
 def data_uri(png: bytes) -> str:

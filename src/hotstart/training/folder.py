@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tomllib
+import wave
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tomli_w
 
 from hotstart.config import PretrainSettings, parse
+from hotstart.data.sample import SOUND_HZ
 from hotstart.errors import DataError, UsageError
 from hotstart.pretext.task import Panel
 from hotstart.training.sheet import draw_sheet
@@ -55,18 +60,48 @@ def load_run(folder: Path) -> PretrainSettings:
 
 
 def write_panel(folder: Path, task: str, panel: Panel) -> None:
-    """`panels/<name>.png`, a sheet with its texts, and beside it a JSON of what it shows."""
+    """`panels/<name>.png`, a sheet with its texts, and beside it a JSON of what it shows.
+
+    Sound, where there is any, is in `panels/<name>-<row>-<column>.wav`, counted from 1.
+    """
     (folder / PANELS).mkdir(exist_ok=True)
     name = safe_name(panel.name)
     draw_sheet(panel).save(folder / PANELS / f"{name}.png", optimize=True)
-    told = {
+    told: dict[str, Any] = {
         "task": task,
         "title": panel.title,
         "caption": panel.caption,
         "columns": list(panel.columns),
         "kind": panel.kind,
     }
+    if panel.sounds:
+        told["sounds"] = [
+            [
+                _write_sound(folder / PANELS / f"{name}-{row}-{column}.wav", samples)
+                for column, samples in enumerate(heard, 1)
+            ]
+            for row, heard in enumerate(panel.sounds, 1)
+        ]
     (folder / PANELS / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _write_sound(path: Path, samples: npt.NDArray[np.int16] | None) -> str | None:
+    """The name of the file; None where there is no sound."""
+    if samples is None:
+        return None
+    path.write_bytes(wave_file(samples))
+    return path.name
+
+
+def wave_file(samples: npt.NDArray[np.int16]) -> bytes:
+    """Sound of one channel, int16 (n,) at 16 kHz, as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SOUND_HZ)
+        writer.writeframes(samples.astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def safe_name(name: str) -> str:

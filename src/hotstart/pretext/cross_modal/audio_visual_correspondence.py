@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor
 
 from hotstart.config import Field
@@ -16,7 +17,7 @@ from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import LOTS, RANKS, distinct, recalls, strangers
-from hotstart.pretext.sound_panels import heat_over, match_panel, spectrograms
+from hotstart.pretext.sound_panels import heat_over, match_panel
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -41,6 +42,12 @@ class AudioVisualCorrespondenceSettings(AudioVisualSettings):
     """T that are seen, spread over the sound. The paper's one suits scenes; lips need several."""
     seconds: float = Field(default=1.0, gt=0)
     """Of sound; the picture is in their middle."""
+
+    @model_validator(mode="after")
+    def _motion(self) -> AudioVisualCorrespondenceSettings:
+        if self.motion_only and self.frames < 2:
+            raise ValueError(f"motion_only needs frames of 2 or more, got {self.frames}")
+        return self
 
 
 class AudioVisualCorrespondence(AudioVisualTask):
@@ -145,7 +152,7 @@ class AudioVisualCorrespondence(AudioVisualTask):
         chosen = distinct(views["group"])
         views = {key: view[chosen] for key, view in views.items()}
         middle = views["clip"][:, :, self.frames // 2]
-        sounds = spectrograms(views["sound"])
+        sounds = list(views["sound"])
         shown = range(min(SHOWN, len(middle)))
         pictures = to_uint8(middle)
         if not answers:

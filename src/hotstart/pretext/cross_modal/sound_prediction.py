@@ -20,7 +20,7 @@ from hotstart.errors import UsageError
 from hotstart.pretext.clustering import balance, kmeans, named_evenly, nearest_centroid
 from hotstart.pretext.distributed import first_decides
 from hotstart.pretext.prepared import Arrays, prepared
-from hotstart.pretext.sound_panels import match_panel, spectrograms
+from hotstart.pretext.sound_panels import Cell, match_panel
 from hotstart.pretext.sound_statistics import LENGTH, sound_statistics
 from hotstart.pretext.task import (
     Batch,
@@ -190,9 +190,9 @@ class SoundPrediction(PretextTask):
         """Pictures over their sound and, with `answers`, over a sound of the cluster named."""
         wholes = centre_view(batch["image"], self.info.size)
         clusters = self.pseudo_labels(batch["audio"])
-        pictures, sounds = to_uint8(wholes), spectrograms(batch["audio"])
+        pictures, sounds = to_uint8(wholes), list(batch["audio"])
         shown = range(min(SHOWN, len(pictures)))
-        cells = [[(pictures[i], sounds[i])] for i in shown]
+        cells: list[list[Cell]] = [[(pictures[i], sounds[i])] for i in shown]
         texts = [[f"kind {int(clusters[i]) + 1}"] for i in shown]
         columns = ["picture, its sound"]
         caption = (
@@ -205,8 +205,7 @@ class SoundPrediction(PretextTask):
             columns.append("a sound of the kind that the network names")
             for i in shown:
                 alike = (clusters == best[i]).nonzero()[:1, 0].tolist()
-                example = sounds[alike[0]] if alike else np.zeros_like(sounds[i])
-                cells[i].append((pictures[i], example))
+                cells[i].append((pictures[i], sounds[alike[0]] if alike else None))
                 texts[i].append(f"kind {int(best[i]) + 1} ({float(said[i, best[i]]):.0%})")
             right = int((best == clusters).sum())
             caption += (
