@@ -30,6 +30,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/views.py
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/evaluate.py
+	$(BIN)/python benchmarks/world.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

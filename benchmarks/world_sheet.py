@@ -1,4 +1,4 @@
-"""A contact sheet of rendered clips: `python benchmarks/world_sheet.py docs/world.png [first]`.
+"""A contact sheet of rendered clips: `python benchmarks/world_sheet.py docs/world.jpg [first]`.
 
 Of each action one row: every fourth frame; of the last of them depth, normals, instances and flow
 (what the next frame does not show is black); and the clip's sound.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from hotstart.data.boxes import BoxSet, open_boxes
 from hotstart.data.draws import Draws
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
-from hotstart.downstream.detector_training import DetectSettings, fit_detector, training_view
+from hotstart.downstream.detector_training import (
+    DetectSettings,
+    _groups,
+    fit_detector,
+    training_view,
+)
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.boxed import write_coco
@@ -99,6 +105,19 @@ def test_finetune_trains_the_encoder_and_linear_does_not(squares: BoxSet, encode
         assert all(same) == frozen
 
 
+def test_a_new_head_learns_faster_than_its_encoder(encoder: Encoder) -> None:
+    model = build_detector(encoder, 2, SMALL, frozen=False)
+    groups = _groups(model, False, 1e-3, QUICK)
+    rates: dict[int, Any] = {
+        id(weight): group.get("lr", 1e-3)
+        for group in groups
+        for weight in group["params"]  # type: ignore[attr-defined]
+    }
+    assert len(rates) == len(list(model.parameters())), "each weight once"
+    assert {rates[id(weight)] for weight in model.backbone.encoder.parameters()} == {1e-3}
+    assert {rates[id(weight)] for weight in model.head.parameters()} == {4e-3}
+
+
 def test_fewer_labels_are_fewer_pictures(squares: BoxSet) -> None:
     encoder = build_encoder(resolve_spec("vit_narrow_depth4", 32), seed=0)
     found = list(detect(encoder, squares, labels=[0.1, 1.0], settings=QUICK))
@@ -170,6 +189,12 @@ def test_what_is_refused(squares: BoxSet, encoder: Encoder) -> None:
         detect(encoder, squares, protocols=["knn"])
     with pytest.raises(UsageError, match="maps of a CNN or ViT"):
         detect(build_encoder(resolve_spec("pixel_components", 32), 0), squares)
+    train = np.isin(
+        np.repeat(np.arange(60), np.diff(squares.boxes.starts)), squares.indices("train")
+    )
+    squares.boxes.ignored[train & (squares.boxes.classes == 1)] = True
+    with pytest.raises(DataError, match=r"1 of 2 classes are asked .* no example in train: 'red'"):
+        detect(encoder, squares)
     squares.split[:] = 0
     with pytest.raises(DataError, match="val split has no box"):
         detect(encoder, squares)

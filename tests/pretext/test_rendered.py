@@ -178,6 +178,8 @@ def test_a_run_with_an_adversary_tells_the_domain_accuracy(
         "domain_accuracy",
     }
     assert told["domain_accuracy"].chance == 0.5
+    again = api.evaluate(run, data=str(folder), on="pretext")
+    assert {record.metric for record in again} == set(told)
 
 
 def test_without_real_pictures_it_says_what_to_give(folder: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def squares(rows: int, seed: int) -> Batch:
 
 @pytest.mark.slow
 def test_it_learns_to_make_clips_that_come_nearer_to_real_ones() -> None:
-    fast = {"name": "adamw", "learning_rate": 0.016, "weight_decay": 0.0, "momentum": 0.5}
+    fast = {"name": "adamw", "learning_rate": 0.04, "weight_decay": 0.0, "momentum": 0.5}
     task = made_task(generator=fast)
 
     def views(step: int) -> dict[str, Tensor]:
@@ -144,4 +144,4 @@ def test_it_learns_to_make_clips_that_come_nearer_to_real_ones() -> None:
     fit(task, views, 120, batch_size=32, decay=True)
     score = task.eval().score([squares(32, 10_000)], draws(1))
     assert score.trivial is not None
-    assert score.value < 0.8 * score.trivial
+    assert score.value < 0.6 * score.trivial

@@ -64,7 +64,7 @@ def test_the_recurrent_layer_equals_the_paper(inputs: int) -> None:
     assert not any(part.any() for part in layer.start(torch.randn(2, 7, 4, 5)))
 
 
-def test_the_loss_is_the_squared_error_of_the_frames_to_come() -> None:
+def test_the_loss_is_the_squared_error_of_the_frames_to_come_over_what_moved() -> None:
     """Srivastava 2015, section 2.3: state handed over, then a frame with each step."""
     task = make(seen=5, width=4).eval()
     clip = views_of(task, moving(2))["clip"]
@@ -74,13 +74,17 @@ def test_the_loss_is_the_squared_error_of_the_frames_to_come() -> None:
         at = [one[:, :, t * one.shape[2] // 5] for one in maps]
         read = task.neck(at)
         state = task.reader(read, state or task.reader.start(read))
-    errors = []
+    errors: list[Tensor] = []
+    moved: list[Tensor] = []
     for t in range(5, FRAMES):
         state = task.forecaster(None, state)
         painted = torch.nn.functional.pixel_shuffle(task.painter(state[0]), 2)
         frame = clip[:, :, 4] + painted * task.encoder.std
-        errors.append(((frame - clip[:, :, t]) / task.encoder.std).square().mean())
-    torch.testing.assert_close(play(task, {"clip": clip}, "task").loss, torch.stack(errors).mean())
+        for kept, answer in ((errors, frame), (moved, clip[:, :, 4])):
+            kept.append(((answer - clip[:, :, t]) / task.encoder.std).square().mean((1, 2, 3)))
+    relative = sum(errors) / 3 / (sum(moved) / 3 + 0.005)
+    assert isinstance(relative, Tensor)
+    torch.testing.assert_close(play(task, {"clip": clip}, "task").loss, relative.mean())
 
 
 def test_frames_that_are_asked_for_are_not_seen() -> None:
@@ -142,8 +146,8 @@ def test_panels_show_truth_last_frame_and_answer() -> None:
     task = make().eval()
     batch = moving(7).batch()
     (asked,), (shown,) = (task.panels(batch, draws(7), answers=said) for said in (False, True))
-    assert [texts[0] for texts in asked.texts] == ["shown", "last frame"] * 6
-    assert [texts[0] for texts in shown.texts] == ["shown", "last frame", "network"] * 6
+    assert [texts[0] for texts in asked.texts] == ["shown", "last frame"] * 4
+    assert [texts[0] for texts in shown.texts] == ["shown", "last frame", "network"] * 4
     frames = batch["clip"][2].numpy()
     truth, last, said = shown.pictures[6:9]
     assert all(np.array_equal(row[0], frames[3]) for row in (truth, last, said))
@@ -169,5 +173,5 @@ def test_it_learns_how_things_move() -> None:
     others = Moving(still, *_rest(made)), made.shuffled(0)
     gain, blurred, mixed = (task.score([m.batch()], draws(1)).value for m in (made, *others))
     assert gain > 1.0
-    assert gain > blurred + 0.3
-    assert mixed < 0
+    assert gain > blurred + 0.2
+    assert mixed < gain / 2

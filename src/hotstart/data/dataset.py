@@ -254,12 +254,15 @@ def open_dataset(
     _require_some(name, "pictures", cached.rows, quarantine)
     dataset = Dataset(name, side, found, cached.rows, cached.hashes, cached.pictures, quarantine)
     if real is not None:
-        other = open_dataset(
-            real, size=side, cache_dir=cache_dir, cache_bytes=cache_bytes, progress=progress
-        )
-        seen = np.flatnonzero(other.split != SPLITS.index("test")).astype(np.int64)
-        dataset.real = RealPictures(other.pictures, seen, other.fingerprint)
+        add_real(dataset, real, progress)
     return dataset
+
+
+def add_real(dataset: Dataset, real: str | Path, progress: Progress | None = None) -> None:
+    """Read other DATA beside `dataset`, under `real_image`; never pictures of its test split."""
+    other = open_dataset(real, size=dataset.size, progress=progress)
+    seen = np.flatnonzero(other.split != SPLITS.index("test")).astype(np.int64)
+    dataset.real = RealPictures(other.pictures, seen, other.fingerprint)
 
 
 def _require_some(

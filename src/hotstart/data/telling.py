@@ -15,7 +15,8 @@ def found_words(dataset: Dataset) -> list[str]:
     head = f"{told['data']}: {told['kind']}, {told['pictures']:,} pictures ({splits})"
     names = told.get("class_names", [])
     if names:
-        head += f", {told['classes']} classes: {', '.join(names[:SHOWN])}"
+        noun = "class" if len(names) == 1 else "classes"
+        head += f", {len(names)} {noun}: {', '.join(names[:SHOWN])}"
         head += ", ..." if len(names) > SHOWN else ""
     if "boxes" in told:
         head += f"; {told['boxes']:,} boxes"

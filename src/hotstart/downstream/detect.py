@@ -57,8 +57,9 @@ def detect(
     detector reads a pyramid of several.
 
     `ap` is the mean over overlaps of 0.5 to 0.95 and over the classes that have objects in the
-    split, `ap50` and `ap75` those of one overlap; the detail has the `ap` of each class. `chance`
-    is 0: what no box at all gets. The learning rate is chosen within the pictures in use.
+    split, `ap50` and `ap75` those of one overlap; the detail has the `ap` of each class, and how
+    many annotations or pictures were left out. `chance` is 0: what no box at all gets. The
+    learning rate is chosen within the pictures in use.
 
     Raises UsageError for an argument that is not allowed, DataError for data without boxes to learn
     from or to ask for, or with a class that is asked but never shown.
@@ -128,6 +129,13 @@ def _prepare(
                 f"{dataset.name}: its {part} split has no box; give more pictures, or another cut "
                 "into train, val and test"
             )
+    unseen = np.flatnonzero((wanted > 0) & (shown == 0))
+    if len(unseen):
+        names = ", ".join(repr(dataset.classes[k]) for k in unseen[:5])
+        raise DataError(
+            f"{dataset.name}: {len(unseen)} of {len(dataset.classes)} classes are asked in the "
+            f"{split} split but have no example in train: {names}; add some, or remove the class"
+        )
     return _Task(dataset, split, train, asked)
 
 
@@ -148,7 +156,10 @@ def _run(
             start = encoder if protocol != "scratch" else build_encoder(encoder.spec, seed)
             trained = _Training(start, task, protocol, settings, seed, device)
             predictions, detail = trained.run(items, progress)
-            detail |= {"per_class": _per_class(task, predictions)}
+            detail |= {
+                "per_class": _per_class(task, predictions),
+                "left_out": len(task.dataset.quarantine),
+            }
             for metric in predictions.metrics:
                 yield Outcome(
                     protocol=protocol,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hotstart.config import PretrainSettings
-from hotstart.data import Dataset
+from hotstart.data import Dataset, add_real
 from hotstart.errors import TrainingError, UsageError
 from hotstart.league.pretraining import material_of
 from hotstart.league.subject import pretext_record_of
@@ -44,6 +44,8 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
     saved = checkpoint.newest(run / files.CHECKPOINTS)
     if saved is None:
         raise UsageError(f"{run}: no checkpoint left, so the task's heads are gone")
+    if settings.real is not None and dataset.real is None:
+        add_real(dataset, settings.real)
     own_pictures = trained_on(run, settings, dataset)
     if own_pictures:
         material = material_of(settings.task, dataset)

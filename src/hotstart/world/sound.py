@@ -32,7 +32,7 @@ LOUD = 0.7  # Of full scale, that no impact is louder than.
 HALF_LOUD = 40.0  # Newton seconds that are half as loud.
 THUD_HZ, THUD_DAMPING, THUD = 85.0, 40.0, 0.35  # What the floor adds to an impact.
 SOFTEST_SECONDS, HARDEST_HZ = 0.004, 200.0
-RUBBING, HALF_RUBBING = 0.12, 300.0  # Of full scale at most; watts that have half its power.
+RUBBING, HALF_RUBBING = 0.12, 300.0  # Of full scale at most; watts that are half as loud.
 FADES = 7.0  # Time constants after which a mode is silent.
 
 
@@ -57,7 +57,7 @@ def synthesise(
         noise = rng.standard_normal(samples)
         if motion.rubbing[:, k].any():
             power = np.interp(times, steps, motion.rubbing[:, k], right=0.0)
-            heard += RUBBING * np.sqrt(power / (power + HALF_RUBBING)) * voice.rustles(noise)
+            heard += RUBBING * power / (power + HALF_RUBBING) * voice.rustles(noise)
     return np.round(np.tanh(heard) * 32767).astype(np.int16)
 
 

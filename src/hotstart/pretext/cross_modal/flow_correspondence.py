@@ -177,7 +177,8 @@ class FlowCorrespondence(PretextTask):
             each = (1 - yes) / 2 + self.settings.diversity / 2 * (
                 alikeness(seen, groups) + alikeness(moved, groups)
             )
-            right = (yes > no).to(yes.dtype)
+            # Motion that is the same, as where nothing moves, fits as well: that is a guess.
+            right = ((yes > no).to(yes.dtype) + (yes >= no).to(yes.dtype)) / 2
         # A row without a stranger (one group alone) is at chance and teaches nothing.
         loss = torch.where(valid, each, 0.0).mean()
         return Step(loss, {"accuracy": torch.where(valid, right, 0.5).mean()})

@@ -21,6 +21,7 @@ from hotstart.pretext.task import (
     Batch,
     Draws,
     Info,
+    OptimiserSettings,
     Panel,
     Progress,
     Settings,
@@ -43,6 +44,9 @@ class VideoGanSettings(GanSettings):
     """What a mask of 1 costs the generator: what rests is to be left to the background."""
     seconds: float = Field(default=SECONDS, gt=0)
     """From the first to the last of the eight frames."""
+    generator: OptimiserSettings = OptimiserSettings(
+        name="adamw", learning_rate=2e-2, weight_decay=0.0, momentum=0.5
+    )
 
 
 class VideoGan(Gan):

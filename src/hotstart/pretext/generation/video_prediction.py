@@ -31,10 +31,12 @@ from hotstart.pretext.task import (
     to_uint8,
 )
 
-SHOWN = 6
+SHOWN = 4
 FRAMES, SECONDS = 8, 7 / 8
 STRIDE = 2
 """Pixels for each place of the recurrent maps."""
+STILL = 0.005
+"""What counts as no motion, a squared error of 4 grey levels in normalised units."""
 FIRST_ANSWER = 0.1
 """By which the weights of the last layer are reduced at first: it starts near the last frame."""
 
@@ -61,9 +63,9 @@ class VideoPrediction(PretextTask):
 
     Deviations: what is read are the maps of all stages of the encoder, merged from the last one
     down; one recurrent layer in each network; a step says what is to be added to the last frame
-    that was seen, so that nobody has to learn to copy; squared errors in units of the encoder's
-    normalised pixels. An encoder of pictures reads each frame by itself, one of clips all frames
-    that are seen together.
+    that was seen, so that nobody has to learn to copy; the squared error of each clip over that of
+    repeating the last frame, so that clips in which little moves count as much as others. An
+    encoder of pictures reads each frame by itself, one of clips all frames that are seen together.
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(FRAMES, SECONDS)}
@@ -99,13 +101,15 @@ class VideoPrediction(PretextTask):
         return {"clip": random_clip(batch["clip"], self.settings.view, self.info.size, rng)}
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """Mean squared error of the frames that were not seen."""
+        """Squared error of the frames that were not seen, over that of the last one repeated."""
         seen, truth = self._parted(views["clip"])
         changes = self._changes(seen)
         last = seen[:, :, -1:]
-        error = changes - (truth - last) / self.encoder.std.unsqueeze(2)
+        asked = (truth - last) / self.encoder.std.unsqueeze(2)
+        error = (changes - asked).square().mean((1, 2, 3, 4))
+        moved = asked.square().mean((1, 2, 3, 4))
         gain = self._gains_db(self._frames(last, changes.detach()), last, truth)
-        return Step(error.square().mean(), {"gain_db": gain.mean()})
+        return Step((error / (moved + STILL)).mean(), {"gain_db": gain.mean()})
 
     def _parted(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Frames that are seen, and those that are asked for."""
@@ -166,7 +170,7 @@ class VideoPrediction(PretextTask):
         seen, said, truth = self._ask({"clip": batch["clip"].select(range(count))})
         last = seen[:, :, -1:].expand_as(truth)
         rows = {"shown": truth, "last frame": last} | ({"network": said} if answers else {})
-        columns = ["", *(f"next {k + 1}" for k in range(truth.shape[2]))]
+        columns = ["last seen", *(f"next {k + 1}" for k in range(truth.shape[2]))]
         pictures, texts = [], []
         for i in range(count):
             before = to_uint8(seen[i].transpose(0, 1))
