@@ -163,11 +163,6 @@ class AudioVisualTask(PretextTask):
             return logit.squeeze(-1)
         return F.cosine_similarity(seen, heard, dim=-1) / self.settings.temperature
 
-    def all_agreements(self, seen: Tensor, heard: Tensor) -> Tensor:
-        """(N, P) and (M, P) -> agreement of each with each, (N, M)."""
-        shape = len(seen), len(heard), seen.shape[1]
-        return self.agreement(seen[:, None].expand(shape), heard[None].expand(shape))
-
     def watch(self, clips: Clips, rng: Draws) -> Tensor:
         """One random view of each clip, of its region if there is one: (B, 3, T, s, s)."""
         drawn = draw_view(self.settings.view, clips.frame(0), self.info.size, rng)

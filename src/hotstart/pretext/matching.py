@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from hotstart.pretext.distributed import gather
+from hotstart.pretext.task import Batch, Draws, PretextTask, Score, Step, Views, batch_rows
 
 RANKS = (1, 5, 10)
+Embeds = Callable[[Views], tuple[Tensor, Tensor]]
+Answers = Callable[[Tensor, Tensor, Views], Step]
+Agrees = Callable[[Tensor, Tensor], Tensor]
 LOTS = 2**31
 """From how many numbers a lot is drawn."""
 AMONG = 100
@@ -46,3 +50,47 @@ def recalls(agreement: Tensor, ranks: Sequence[int] = RANKS) -> list[float]:
     right = agreement.diagonal()[:, None]
     before, alike = (agreement > right).sum(1), (agreement == right).sum(1)
     return [float(((rank - before) / alike).clamp(0, 1).mean()) for rank in ranks]
+
+
+def each_with_each(agrees: Agrees, first: Tensor, second: Tensor) -> Tensor:
+    """(N, P) and (M, P) -> agreement of each with each, (N, M)."""
+    shape = len(first), len(second), first.shape[1]
+    return agrees(first[:, None].expand(shape), second[None].expand(shape))
+
+
+@torch.no_grad()
+def score_matches(
+    task: PretextTask,
+    batches: Iterable[Batch],
+    rng: Draws,
+    *,
+    embeds: Embeds,
+    answers: Answers,
+    agrees: Agrees,
+    sought: tuple[str, str],
+) -> Score:
+    """The share of right answers, and how well each of a pair is found by the other.
+
+    embeds gives both things of each row (B, P); answers, their step with its `accuracy`; agrees,
+    how well rows of both fit. sought: names of the second, sought by the first, and of the first.
+    Of every batch, up to 100 groups are one retrieval; recalls are the means over batches.
+    """
+    right, rows, among = 0.0, 0, 1
+    found = []
+    for i, batch in enumerate(batches):
+        count = batch_rows(batch)
+        views = task.views(batch, rng.batch(i, count))
+        first, second = embeds(views)
+        right += float(answers(first, second, views).metrics["accuracy"]) * count
+        rows += count
+        asked = distinct(views["group"])
+        among = len(asked)
+        fits = each_with_each(agrees, first[asked], second[asked])
+        found.append(recalls(fits) + recalls(fits.T))
+    means = torch.tensor(found).mean(0).tolist() if found else []
+    names = [f"{what}_recall{rank}" for what in sought for rank in RANKS]
+    others = tuple(
+        Score(name, mean, min(rank / among, 1.0), rows)
+        for name, mean, rank in zip(names, means, (*RANKS, *RANKS), strict=False)
+    )
+    return Score(task.metric, right / max(rows, 1), task.trivial(rows), rows, others)

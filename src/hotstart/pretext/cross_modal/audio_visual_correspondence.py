@@ -16,7 +16,7 @@ from hotstart.encoders import Encoder
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
-from hotstart.pretext.matching import LOTS, RANKS, distinct, recalls, strangers
+from hotstart.pretext.matching import LOTS, distinct, each_with_each, score_matches, strangers
 from hotstart.pretext.sound_panels import heat_over, match_panel
 from hotstart.pretext.task import (
     Batch,
@@ -28,7 +28,6 @@ from hotstart.pretext.task import (
     Settings,
     Step,
     Views,
-    batch_rows,
     to_uint8,
 )
 
@@ -118,32 +117,17 @@ class AudioVisualCorrespondence(AudioVisualTask):
             right = (yes > no).to(yes.dtype)
         return Step(loss, {"accuracy": (right * there).sum() / count})
 
-    @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """The share of right answers, and how well each is found by the other.
-
-        Of every batch, up to 100 videos are one retrieval; recalls are the means over batches.
-        """
-        right, rows, among = 0.0, 0, 1
-        found = []
-        for i, batch in enumerate(batches):
-            count = batch_rows(batch)
-            views = self.views(batch, rng.batch(i, count))
-            seen, heard = self.embed(views)
-            right += float(self._answer(seen, heard, views).metrics["accuracy"]) * count
-            rows += count
-            asked = distinct(views["group"])
-            among = len(asked)
-            fits = self.all_agreements(seen[asked], heard[asked])
-            found.append(recalls(fits) + recalls(fits.T))
-        means = torch.tensor(found).mean(0).tolist() if found else []
-        names = [f"{what}_recall{rank}" for what in ("sound", "picture") for rank in RANKS]
-        ranks = (*RANKS, *RANKS)
-        others = tuple(
-            Score(name, mean, min(rank / among, 1.0), rows)
-            for name, mean, rank in zip(names, means, ranks, strict=True)
+        """The share of right answers, and how well sound and picture are found by the other."""
+        return score_matches(
+            self,
+            batches,
+            rng,
+            embeds=self.embed,
+            answers=self._answer,
+            agrees=self.agreement,
+            sought=("sound", "picture"),
         )
-        return Score(self.metric, right / max(rows, 1), self.trivial(rows), rows, others)
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
@@ -167,7 +151,7 @@ class AudioVisualCorrespondence(AudioVisualTask):
                 )
             ]
         seen, heard = self.embed(views)
-        fits = self.all_agreements(seen, heard)
+        fits = each_with_each(self.agreement, seen, heard)
         best, worst = fits.argmax(1).tolist(), fits.argmin(1).tolist()
         place = (fits > fits.diagonal()[:, None]).sum(1).tolist()
         heat = heat_over(middle[: len(shown)], self.heat(views["clip"], heard)[: len(shown)])

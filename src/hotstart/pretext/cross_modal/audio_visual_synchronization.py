@@ -19,7 +19,7 @@ from hotstart.errors import UsageError
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.losses import across_nce
-from hotstart.pretext.matching import LOTS, strangers
+from hotstart.pretext.matching import LOTS, each_with_each, strangers
 from hotstart.pretext.sound_panels import match_panel, strip
 from hotstart.pretext.task import (
     Batch,
@@ -207,7 +207,7 @@ class AudioVisualSynchronization(AudioVisualTask):
         )
         if answers:
             seen, heard = self.embed(views)
-            fits = self.all_agreements(seen, heard).cpu()
+            fits = each_with_each(self.agreement, seen, heard).cpu()
             both = [(float(fits[k, k]), float(fits[k, k + 1])) for k in range(0, len(fits), 2)]
             texts = [[f"fits {own:.1f}", f"fits {other:.1f}"] for own, other in both]
             better = sum(own > other for own, other in both)

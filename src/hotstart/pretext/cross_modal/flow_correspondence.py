@@ -24,7 +24,7 @@ from hotstart.config import Field
 from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder, build_encoder, mlp, resolve_spec
 from hotstart.pretext.distributed import gather
-from hotstart.pretext.matching import RANKS, distinct, recalls, strangers
+from hotstart.pretext.matching import LOTS, distinct, each_with_each, score_matches, strangers
 from hotstart.pretext.panels import SHOWN
 from hotstart.pretext.task import (
     Batch,
@@ -38,12 +38,10 @@ from hotstart.pretext.task import (
     Settings,
     Step,
     Views,
-    batch_rows,
     to_uint8,
 )
 from hotstart.pretext.two_views import at_least_float
 
-LOTS = 2**31
 JUDGE_DIM = 128
 
 
@@ -183,35 +181,17 @@ class FlowCorrespondence(PretextTask):
         loss = torch.where(valid, each, 0.0).mean()
         return Step(loss, {"accuracy": torch.where(valid, right, 0.5).mean()})
 
-    @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """The share of right answers, and how well each is found by the other.
-
-        Of every batch, up to 100 videos are one retrieval; recalls are the means over batches.
-        """
-        right, rows, among = 0.0, 0, 1
-        found = []
-        for i, batch in enumerate(batches):
-            count = batch_rows(batch)
-            views = self.views(batch, rng.batch(i, count))
-            seen, moved = self.embed(views)
-            right += float(self._answer(seen, moved, views).metrics["accuracy"]) * count
-            rows += count
-            asked = distinct(views["group"])
-            among = len(asked)
-            fits = self._each_with_each(seen[asked], moved[asked])
-            found.append(recalls(fits) + recalls(fits.T))
-        means = torch.tensor(found).mean(0).tolist() if found else []
-        names = [f"{what}_recall{rank}" for what in ("motion", "frame") for rank in RANKS]
-        others = tuple(
-            Score(name, mean, min(rank / among, 1.0), rows)
-            for name, mean, rank in zip(names, means, (*RANKS, *RANKS), strict=False)
+        """The share of right answers, and how well motion and frame are found by the other."""
+        return score_matches(
+            self,
+            batches,
+            rng,
+            embeds=self.embed,
+            answers=self._answer,
+            agrees=self.agreement,
+            sought=("motion", "frame"),
         )
-        return Score(self.metric, right / max(rows, 1), self.trivial(rows), rows, others)
-
-    def _each_with_each(self, seen: Tensor, moved: Tensor) -> Tensor:
-        shape = len(seen), len(moved), seen.shape[1]
-        return self.agreement(seen[:, None].expand(shape), moved[None].expand(shape))
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
@@ -231,7 +211,7 @@ class FlowCorrespondence(PretextTask):
         caption = f"Does the motion belong to the frame? In the motion, {told}"
         if answers:
             views = {"image": images[chosen], "motion": motion[chosen]}
-            fits = self._each_with_each(*self.embed(views))
+            fits = each_with_each(self.agreement, *self.embed(views))
             best, worst = fits.argmax(1).tolist(), fits.argmin(1).tolist()
             place = (fits > fits.diagonal()[:, None]).sum(1).tolist()
             columns[2:] = ["fits best", "fits worst"]
