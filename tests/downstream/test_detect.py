@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from hotstart.data.boxes import BoxSet, open_boxes
 from hotstart.data.draws import Draws
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
-from hotstart.downstream.detector_training import DetectSettings, fit_detector, training_view
+from hotstart.downstream.detector_training import (
+    DetectSettings,
+    _groups,
+    fit_detector,
+    training_view,
+)
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.boxed import write_coco
@@ -97,6 +103,19 @@ def test_finetune_trains_the_encoder_and_linear_does_not(squares: BoxSet, encode
         trained = model.backbone.encoder.state_dict()
         same = [torch.equal(value, trained[name]) for name, value in encoder.state_dict().items()]
         assert all(same) == frozen
+
+
+def test_a_new_head_learns_faster_than_its_encoder(encoder: Encoder) -> None:
+    model = build_detector(encoder, 2, SMALL, frozen=False)
+    groups = _groups(model, False, 1e-3, QUICK)
+    rates: dict[int, Any] = {
+        id(weight): group.get("lr", 1e-3)
+        for group in groups
+        for weight in group["params"]  # type: ignore[attr-defined]
+    }
+    assert len(rates) == len(list(model.parameters())), "each weight once"
+    assert {rates[id(weight)] for weight in model.backbone.encoder.parameters()} == {1e-3}
+    assert {rates[id(weight)] for weight in model.head.parameters()} == {4e-3}
 
 
 def test_fewer_labels_are_fewer_pictures(squares: BoxSet) -> None:

@@ -83,6 +83,19 @@ def test_every_task_is_there_untrained(photos: Path) -> None:
             assert "said" not in told, "an untrained task has no answer"
 
 
+@pytest.mark.slow
+def test_a_run_on_videos_shows_its_frames_and_what_is_like_them(
+    film_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "order"
+    api.pretrain(
+        str(film_folder), task="order_verification", steps=1, batch_size=4, size=SIZE, out=run
+    )
+    (scene,) = looked(film_folder, ["order_verification"], [run]).scenes
+    assert [panel.kind for panel in scene.panels] == ["prediction"]
+    assert len(scene.neighbours) == 2
+
+
 def test_a_run_answers_about_what_it_was_not_trained_on(
     photos: Path, runs: Path, pictures: Dataset
 ) -> None:

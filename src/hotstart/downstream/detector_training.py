@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 
 from hotstart.augment import ViewSettings, apply_view, draw_view
@@ -43,6 +43,9 @@ class DetectSettings(Settings):
     """The same for `finetune`."""
     scratch_learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
     """The same for `scratch`: random weights have further to go."""
+    head_factor: float = Field(default=4.0, gt=0)
+    """The detector's rate over the encoder's, where both learn: it starts at random, and the rate
+    that suits it spoils pretrained features."""
     trial_folds: int = Field(default=1, ge=1)
     """On how many of the inner parts each learning rate is tried."""
     trial_length: float = Field(default=0.25, gt=0, le=1)
@@ -91,7 +94,7 @@ def fit_detector(
         )
         model.to(device=device, memory_format=torch.channels_last)
         model.train()
-        groups = decayed(model, settings.weight_decay)
+        groups = _groups(model, frozen, learning_rate, settings)
         optimiser = torch.optim.AdamW(groups, lr=learning_rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_and_cosine(steps))
         order = in_passes(items, steps * settings.batch_size, seed)
@@ -108,6 +111,22 @@ def fit_detector(
             schedule.step()
             tick()
     return model
+
+
+def _groups(
+    model: FCOS, frozen: bool, learning_rate: float, settings: DetectSettings
+) -> list[dict[str, object]]:
+    """All that learns: of a frozen encoder's detector at `learning_rate`, else as settings say."""
+    if frozen:
+        return decayed(model, settings.weight_decay)
+    encoder = model.backbone.encoder
+    own = {id(weight) for weight in encoder.parameters()}
+    head = nn.ParameterList(one for one in model.parameters() if id(one) not in own)
+    faster = [
+        {**group, "lr": settings.head_factor * learning_rate}
+        for group in decayed(head, settings.weight_decay)
+    ]
+    return [*decayed(encoder, settings.weight_decay), *faster]
 
 
 def training_view(

@@ -189,6 +189,8 @@ def _trained(
     rebuilt = rebuild_task(one.run, dataset)
     task, seed = rebuilt.task.to(device), rebuilt.settings.seed
     batch = _batch(task, dataset, pool, device)
+    # Of videos, an encoder of pictures is asked about the frame in the middle.
+    frames = to_device(dataset.batch(pool, ("image",)), device)
     fresh = build_encoder(task.encoder.spec, seed).to(device).eval()
     recalibrate_batchnorm(fresh, dataset, pool)
     if save is not None:
@@ -206,10 +208,10 @@ def _trained(
         # Neighbours are shown beside those of before, for every task alike.
         panels=[p for p in _panels(task, batch, seed) if p.kind != "neighbours"],
         neighbours=[
-            neighbour_panel(one.task, fresh, batch, "before training"),
-            neighbour_panel(one.task, task.encoder, batch, "after training"),
+            neighbour_panel(one.task, encoder, frames, when)
+            for encoder, when in ((fresh, "before training"), (task.encoder, "after training"))
         ]
-        if len(pool) > 1
+        if len(pool) > 1 and fresh.kind != "video"
         else [],
         maps=draw_maps(
             task.encoder,

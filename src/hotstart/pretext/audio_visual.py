@@ -68,12 +68,16 @@ class AudioVisualSettings(HearingSettings):
     """The square that is looked at, at the scale of the whole picture: its centre as shares of
     width and height, its side as a share of the short side. Where the camera stands still and what
     sounds is small (lips), this shows it large for little. None: views of the whole."""
-    jitter: float = Field(default=0.1, ge=0)
-    """By how much a region is moved about, as a share of its side."""
+    jitter: float = Field(default=0.0, ge=0)
+    """By how much a region is moved about, as a share of its side. Small movements, as of lips,
+    are learnt much later with it."""
     gain_db: float = Field(default=6.0, ge=0)
     """By how much a sound is made louder or softer at most, lest it be told by its level."""
     temperature: float = Field(default=0.1, gt=0)
     """Of the contrastive objective."""
+    motion_only: bool = False
+    """Of several frames: what of h changes over them alone. What stands still (a face, a room) is
+    then not seen, and what moves a little is learnt several times sooner."""
     hidden: int = Field(default=512, ge=1)
     """Width of the projectors' hidden layer."""
     projection: int = Field(default=128, ge=1)
@@ -136,8 +140,12 @@ class AudioVisualTask(PretextTask):
 
     def see(self, clip: Tensor) -> Tensor:
         """(B, 3, T, S, S) -> z (B, P) of what is seen, in single precision at least."""
-        h = self.encoder(self.watching.frames(clip))
-        return at_least_float(self.see_head(h.view(len(clip), -1)))
+        h = self.encoder(self.watching.frames(clip)).view(len(clip), self.frames, -1)
+        return at_least_float(self.see_head(self._moving(h).flatten(1)))
+
+    def _moving(self, h: Tensor) -> Tensor:
+        """(B, T, D) without their mean over time, if that is asked."""
+        return h - h.mean(1, keepdim=True) if self.settings.motion_only else h
 
     def hear(self, sound: Tensor) -> Tensor:
         """(B, n) -> z (B, P) of what is heard, in single precision at least."""
@@ -186,7 +194,8 @@ class AudioVisualTask(PretextTask):
         frames = self.watching.frames(clip)
         last = self.encoder.feature_map(frames, self.encoder.stage_strides[-1])
         height, width = last.shape[2:]
-        cells = last.view(len(clip), -1, height * width).transpose(1, 2)
+        moments = self._moving(last.reshape(len(clip), self.frames, -1))
+        cells = moments.reshape(len(clip), -1, height * width).transpose(1, 2)
         seen = at_least_float(self.see_head(cells.flatten(0, 1))).view(*cells.shape[:2], -1)
         return self.agreement(seen, heard[:, None].expand_as(seen)).view(-1, height, width)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor
 
 from hotstart.config import Field
@@ -41,6 +42,12 @@ class AudioVisualCorrespondenceSettings(AudioVisualSettings):
     """T that are seen, spread over the sound. The paper's one suits scenes; lips need several."""
     seconds: float = Field(default=1.0, gt=0)
     """Of sound; the picture is in their middle."""
+
+    @model_validator(mode="after")
+    def _motion(self) -> AudioVisualCorrespondenceSettings:
+        if self.motion_only and self.frames < 2:
+            raise ValueError(f"motion_only needs frames of 2 or more, got {self.frames}")
+        return self
 
 
 class AudioVisualCorrespondence(AudioVisualTask):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
+from hotstart.augment import ViewSettings
 from hotstart.config import Field
 from hotstart.data.sample import SOUND_HZ, Spec
 from hotstart.encoders import Encoder
@@ -47,6 +48,11 @@ class AudioVisualSynchronizationSettings(AudioVisualSettings):
     least_shift_seconds: float = Field(default=0.3, gt=0)
     """By which sound out of time is early or late: the difficulty."""
     most_shift_seconds: float = Field(default=1.0, gt=0)
+    motion_only: bool = True
+    view: ViewSettings = ViewSettings(
+        crop_scale=(0.5, 1.0), flip=0.0, jitter=0.0, grey=0.0, blur=0.0
+    )
+    """Colours as they are: where they change, lips are learnt much later."""
     hard_from: float = Field(default=0.0, ge=0, le=1)
     """Share of the run after which sound of the same video, out of time, is among the wrong ones;
     before, it is of other videos alone, which is easier (Korbar 2018, section 3.3)."""
@@ -84,7 +90,8 @@ class AudioVisualSynchronization(AudioVisualTask):
     sound in time fits better (`contrastive`).
 
     Deviations: cross-entropy in place of the margin loss (eq. 1); both moments are of one batch;
-    frames by an image encoder, in their order, in place of a 3-D network.
+    frames by an image encoder, in their order, in place of a 3-D network, less their mean: what
+    stands still does not tell the time.
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(), "audio": Spec(), "group": Spec()}

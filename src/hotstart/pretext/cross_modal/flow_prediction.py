@@ -48,6 +48,8 @@ from hotstart.pretext.task import (
 
 SLOWEST, FASTEST = 0.002, 0.064
 """Shares of the side between which motion is binned by a task that has prepared nothing."""
+WEISZFELD = 8
+"""Iterations towards a geometric median."""
 LOOKED_AT = 512
 """Frames of the pretraining set whose flow decides on the bins."""
 
@@ -77,7 +79,7 @@ class FlowPrediction(PretextTask):
     binned, and every place is a classification, since who does not know left from right should not
     have to answer the mean of both. Bins here are one for what stands still and `directions` times
     `lengths` others; those of length hold equally much of what moves in the pretraining set. What
-    is answered in the end is the bin whose expected end-point error is the least under the
+    is answered in the end is the vector whose expected end-point error is the least under the
     predicted distribution.
 
     Deviations: bins of direction and length in place of 40 clusters of k-means, so that a mirrored
@@ -166,10 +168,22 @@ class FlowPrediction(PretextTask):
         return torch.cat([torch.zeros_like(moving[:1]), moving])
 
     def answer(self, logits: Tensor) -> Tensor:
-        """The bin of least expected end-point error: (B, C, h, w) -> vectors (B, 2, h, w)."""
+        """Vectors of least expected end-point error: (B, C, h, w) -> (B, 2, h, w).
+
+        The geometric median of the predicted distribution, by Weiszfeld's iterations from its mean;
+        or one of the bins, where that is better.
+        """
         bins = self.bins.to(logits)
-        costs = torch.einsum("bchw,ck->bkhw", logits.softmax(1), torch.cdist(bins, bins))
-        return bins[costs.argmin(1)].permute(0, 3, 1, 2)
+        likely = logits.softmax(1).permute(0, 2, 3, 1)
+        costs = likely @ torch.cdist(bins, bins)
+        cost, best = costs.min(-1)
+        median = likely @ bins
+        for _ in range(WEISZFELD):
+            near = likely / torch.cdist(median.flatten(0, 2), bins).view_as(likely).clamp_min(1e-6)
+            median = near @ bins / near.sum(-1, keepdim=True)
+        reached = (likely * torch.cdist(median.flatten(0, 2), bins).view_as(likely)).sum(-1)
+        found = torch.where((reached < cost)[..., None], median, bins[best])
+        return found.permute(0, 3, 1, 2)
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of places whose flow is known, ln C at chance; the mean over rows."""
