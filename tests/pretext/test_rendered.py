@@ -31,7 +31,7 @@ from hotstart.pretext.task import Batch
 from hotstart.training.loop import Material
 from tests.conformance.material import draws, fit, make_task
 
-WORLD = "world:images?n=48&size=32&samples=4"
+WORLD = "world:images?n=112&size=32&samples=4"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def material(folder: Path, class_folder: Path) -> Material:
     dataset = open_dataset(str(folder), size=32, real=class_folder)
-    return Material(dataset, np.arange(32), np.arange(32, 48))
+    return Material(dataset, np.arange(64), np.arange(64, 112))
 
 
 def test_maps_move_with_their_pictures() -> None:
@@ -134,18 +134,18 @@ def heldout(task: Rendered, material: Material) -> list[Batch]:
 @pytest.mark.slow
 def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(material: Material) -> None:
     torch.manual_seed(0)
-    degrees = {}
+    found = {}
     for shuffled in (False, True):
-        task = make_task("rendered", material, 32)
+        task = make_task("rendered", material, 64)
         assert isinstance(task, Rendered)
-        fit(task, batches(task, material, shuffled), 120, 4e-3)
+        fit(task, batches(task, material, shuffled), 80, 4e-3, decay=True)
         score = task.eval().score(heldout(task, material), Draws(0, 0, total=1))
-        named = {one.metric: one for one in score.each}
-        degrees[shuffled] = named["normals_degrees"]
-    true, false = degrees[False], degrees[True]
-    assert true.trivial is not None
-    assert true.value < 0.9 * true.trivial
-    assert false.value > true.value + 3
+        found[shuffled] = {one.metric: one for one in score.each}
+    true, false = found[False], found[True]
+    assert true["depth_close"].value > (true["depth_close"].trivial or 1) + 0.05
+    # From another picture's truth it still learns where floors and skies are, and no more.
+    assert true["depth_rmse_metres"].value < false["depth_rmse_metres"].value
+    assert true["normals_degrees"].value < false["normals_degrees"].value - 0.5
 
 
 def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
