@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hotstart.world.generate import render
 from tests.pretext.moving import moving
 
 CONFORMANCE = "tests/conformance/"
@@ -76,6 +77,13 @@ def film_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 videos of 17 frames in two seconds, 32 x 32 px: a disc that moves over a moving ground."""
     made = moving(60, frames=17, ground_px=0.5, disc_px=(0.4, 0.8))
     return made.write(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="session")
+def rendered_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 rendered pictures of 32 x 32 px with all that is known of them."""
+    folder = tmp_path_factory.mktemp("world") / "pictures"
+    return render("world:images?n=60&size=32&samples=4", folder, form="shards", processes=1)
 
 
 @pytest.fixture(scope="session")

@@ -42,21 +42,19 @@ def settings_for(task: str, batch_size: int, **changes: Any) -> PretrainSettings
 
 
 def material_from(folder: Path) -> Material:
-    """A folder of the fixtures, all but a third of it, or but 40, for training."""
+    """A folder of the fixtures, all but 40, or a third of few, for training."""
     dataset = open_dataset(str(folder), size=SIZE)
     items = np.arange(len(dataset))
-    held_out = min(len(items) // 3, 40)
+    held_out = 40 if len(items) >= 100 else len(items) // 3
     return Material(dataset, items[:-held_out], items[-held_out:])
 
 
-def needs_clips(task: str) -> bool:
-    """Whether it is films that `task` learns from, and not pictures."""
-    return not {"clip", "flow", "audio"}.isdisjoint(task_class(task).needs)
-
-
-def needs_truth(task: str) -> bool:
-    """Whether `task` learns from what is known of rendered pictures."""
-    return "depth" in task_class(task).needs
+def kind_of(task: str) -> str:
+    """The fixture of the folder that `task` can learn from: pictures, films or renderings."""
+    needs = set(task_class(task).needs)
+    if not needs.isdisjoint({"clip", "flow", "audio"}):
+        return "film_folder"
+    return "rendered_folder" if "depth" in needs else "class_folder"
 
 
 def make_task(task: str, material: Material, batch_size: int, **changes: Any) -> PretextTask:
@@ -145,7 +143,7 @@ def settle(task: PretextTask, batches: list[dict[str, torch.Tensor]]) -> None:
 
 def make_loop(task: str, material: Material, folder: Path | None, total_steps: int) -> Loop:
     """A loop over `material` on the CPU."""
-    batch_size = min(len(material.train) // 5, 32)
+    batch_size = 32 if len(material.train) >= 60 else len(material.train) // 5
     settings = settings_for(task, batch_size)
     plan = Plan(0, batch_size, total_steps, 1e9, None if folder is None else folder / "checkpoint")
     fabric = Fabric(accelerator="cpu", devices=1)

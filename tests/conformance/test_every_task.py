@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from hotstart.api import render
 from hotstart.data.sample import Batch
 from hotstart.encoders import load_encoder, save_encoder
 from hotstart.pretext.registry import TASKS, find, task_class
@@ -38,34 +37,16 @@ from tests.conformance.material import (
     draws,
     first_batch,
     fit,
+    kind_of,
     make_loop,
     make_task,
     material_from,
-    needs_clips,
-    needs_truth,
     play,
     play_all,
     same_state,
     take,
     with_noise,
 )
-
-
-@pytest.fixture(scope="module")
-def pictures(class_folder: Path) -> Material:
-    return material_from(class_folder)
-
-
-@pytest.fixture(scope="module")
-def films(film_folder: Path) -> Material:
-    return material_from(film_folder)
-
-
-@pytest.fixture(scope="module")
-def renderings(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    folder = tmp_path_factory.mktemp("world") / "pictures"
-    world = f"world:images?n=60&size={SIZE}&samples=4"
-    return material_from(render(world, folder, form="shards", processes=1))
 
 
 @pytest.fixture(params=[*TASKS, *COMPOSITES])
@@ -75,9 +56,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def material(name: str, request: pytest.FixtureRequest) -> Material:
-    kind = "films" if needs_clips(name) else "renderings" if needs_truth(name) else "pictures"
-    found: Material = request.getfixturevalue(kind)
-    return found
+    return material_from(request.getfixturevalue(kind_of(name)))
 
 
 def skip_if_not_applicable(check: str, name: str) -> None:

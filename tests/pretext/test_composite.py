@@ -25,9 +25,9 @@ from tests.conformance.material import (
     draws,
     first_batch,
     fit,
+    kind_of,
     make_task,
     material_from,
-    needs_clips,
     play,
     play_all,
 )
@@ -153,9 +153,12 @@ def test_adversaries_play_by_their_own_loss_alone(material: Material) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, entry in TASKS.items() if entry.family != "control"])
-def test_every_task_can_be_combined(name: str, class_folder: Path, film_folder: Path) -> None:
-    material = material_from(film_folder if needs_clips(name) else class_folder)
-    other = "rotation" if name != "rotation" else "simclr"
+def test_every_task_can_be_combined(name: str, request: pytest.FixtureRequest) -> None:
+    material = material_from(request.getfixturevalue(kind_of(name)))
+    of_frames = not task_class(name).accepts.isdisjoint({"cnn", "vit"})
+    other = "rotation" if of_frames else "video_prediction"
+    if other == name:
+        other = "simclr"
     task = build(f"{other}+{name}", material)
     loss = play_all(task, views_of(task, material))[JOINT].loss
     loss.backward()

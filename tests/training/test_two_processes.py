@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hotstart.pretext.entries import TASKS
+from tests.conformance.material import kind_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,9 +51,9 @@ CASES: list[Case] = [
 ]
 
 
-def launch(pictures: Path, films: Path, out: Path, processes: int, cases: list[Case]) -> None:
+def launch(folders: dict[str, str], out: Path, processes: int, cases: list[Case]) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    script = ["-m", "tests.training.two_processes", str(pictures), str(films)]
+    script = ["-m", "tests.training.two_processes", json.dumps(folders)]
     script += [str(out), str(processes), json.dumps(cases)]
     out.mkdir()
     # A case that fails ends the launch: it, and those after it, leave no file.
@@ -62,17 +63,17 @@ def launch(pictures: Path, films: Path, out: Path, processes: int, cases: list[C
 @pytest.fixture(scope="module")
 def trained(
     request: pytest.FixtureRequest,
-    class_folder: Path,
-    film_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[Case, int], Found]:
     """What came of a case with so many processes; the cases that were asked for, trained once."""
     mine = [item for item in request.session.items if item.path == request.path]
     params = [item.callspec.params for item in mine if hasattr(item, "callspec")]
     cases = [CASES[case["number"]] for case in params]
+    kinds = {kind_of(task) for task, _ in cases}
+    folders = {kind: str(request.getfixturevalue(kind)) for kind in kinds}
     folder = tmp_path_factory.mktemp("two")
     for processes in (1, 2):
-        launch(class_folder, film_folder, folder / str(processes), processes, cases)
+        launch(folders, folder / str(processes), processes, cases)
 
     def read(case: Case, processes: int) -> Found:
         found: Found = torch.load(

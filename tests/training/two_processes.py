@@ -15,7 +15,7 @@ from hotstart.encoders.cnn import CnnEncoder
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Plan
 from hotstart.training.train import build_task, leave_group
-from tests.conformance.material import material_from, needs_clips, settings_for
+from tests.conformance.material import kind_of, material_from, settings_for
 
 STEPS = 3
 
@@ -40,11 +40,14 @@ def without_batch_statistics(module: nn.Module) -> None:
 
 
 def train(
-    fabric: Fabric, pictures: Path, films: Path, task_name: str, own: dict[str, Any]
+    fabric: Fabric, folders: dict[str, str], task_name: str, own: dict[str, Any]
 ) -> dict[str, dict[str, torch.Tensor] | torch.Tensor]:
-    """Weights after training, the gradient of the last step, features. own: the task's settings."""
+    """Weights after training, the gradient of the last step, features. own: the task's settings.
+
+    folders: of each kind of material, by the name of its fixture.
+    """
     torch.manual_seed(0)
-    material = material_from(films if needs_clips(task_name) else pictures)
+    material = material_from(Path(folders[kind_of(task_name)]))
     rows = min(len(material.train) // 10 * 2, 32)
     settings = settings_for(
         task_name, rows, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}
@@ -58,7 +61,7 @@ def train(
 
 
 def main(
-    pictures: Path, films: Path, out: Path, processes: int, cases: list[tuple[str, dict[str, Any]]]
+    folders: dict[str, str], out: Path, processes: int, cases: list[tuple[str, dict[str, Any]]]
 ) -> None:
     """Train one case (task, its settings) after the other; `out/NUMBER.pt` is what came of it.
 
@@ -73,12 +76,12 @@ def main(
     )
     fabric.launch()
     for number, (task, own) in enumerate(cases):
-        found = train(fabric, pictures, films, task, own)
+        found = train(fabric, folders, task, own)
         if fabric.is_global_zero:
             torch.save(found, out / f"{number}.pt")
     leave_group()
 
 
 if __name__ == "__main__":
-    pictures, films, out = (Path(word) for word in sys.argv[1:4])
-    main(pictures, films, out, int(sys.argv[4]), json.loads(sys.argv[5]))
+    told, out, processes, cases = sys.argv[1:]
+    main(json.loads(told), Path(out), int(processes), json.loads(cases))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from statistics import geometric_mean
 from typing import Any, ClassVar, cast
 
 import torch
@@ -14,17 +13,16 @@ from pydantic import create_model
 from torch import Tensor, nn
 
 from hotstart.data import Subset
-from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.distributed import gather
+from hotstart.pretext.joint import check_orders, joint_needs, joint_optimiser
 from hotstart.pretext.spread import PROJECTION_STD
 from hotstart.pretext.task import (
     Batch,
     Draws,
     Epoch,
     Info,
-    OptimiserSettings,
     Panel,
     Player,
     PretextTask,
@@ -78,6 +76,8 @@ class Composite(PretextTask):
             part = cls(encoder, getattr(settings, name), info)
             self.parts.append(part)
             self.owners[name] = _owner(name, part)
+        # What a task reads may hang on its settings.
+        self.needs = joint_needs(self.named_parts)  # type: ignore[misc]
         self.register_buffer("running_mean", torch.ones(len(self.parts)))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
@@ -102,7 +102,7 @@ class Composite(PretextTask):
             part.before_epoch(once, rng.named(name)) for name, part in self.named_parts.items()
         ]
         orders = {n: e.order for n, e in zip(self.tasks, asked, strict=True) if e.order is not None}
-        _check_orders(self.tasks, list(orders))
+        check_orders(self.tasks, list(orders))
         order = next(iter(orders.values()), None)
         return Epoch([weight for epoch in asked for weight in epoch.reset], order)
 
@@ -219,15 +219,8 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         )
     named = [cls.encoders for cls in classes if cls.encoders]
     ordered = [name for name, cls in tasks.items() if cls.own_order]
-    _check_orders(tasks, ordered)
-    needs: dict[str, Spec] = {}
-    for name, cls in tasks.items():
-        for key, spec in cls.needs.items():
-            if needs.setdefault(key, spec) != spec:
-                raise UsageError(
-                    f"--task {names}: {name} needs {key!r} as {spec}, another task as "
-                    f"{needs[key]}; combine tasks that need the same"
-                )
+    check_orders(tasks, ordered)
+    needs = joint_needs(tasks)
     first = next(iter(tasks))
     rows = min(cls.batch_size for cls in classes)
     made = any(cls.generate is not PretextTask.generate for cls in classes)
@@ -245,31 +238,10 @@ def compose(tasks: Mapping[str, type[PretextTask]]) -> type[PretextTask]:
         "own_order": bool(ordered),
         "metric": f"{first}.{tasks[first].metric}",
         "Settings": create_model("CompositeSettings", __base__=Settings, **fields),
-        "optimiser": _optimiser(classes, rows),
+        "optimiser": joint_optimiser(classes, rows),
         "batch_size": rows,
     }
     return type(base.__name__, (base,), members)
-
-
-def _optimiser(classes: Sequence[type[PretextTask]], rows: int) -> OptimiserSettings:
-    """That of the task with the lowest rate, but at the geometric mean of what each moves by alone.
-
-    A task with a large batch has found its rate for steps that are larger in proportion. At the
-    rate alone, in the smaller batch, it would hardly move.
-    """
-    lowest = min((cls.optimiser for cls in classes), key=lambda one: one.learning_rate)
-    alike = [cls for cls in classes if cls.optimiser.name == lowest.name]
-    move = geometric_mean(cls.optimiser.learning_rate * cls.batch_size for cls in alike)
-    return lowest.model_copy(update={"learning_rate": float(f"{move / rows:.3g}")})
-
-
-def _check_orders(tasks: Iterable[str], ordered: Sequence[str]) -> None:
-    """Before anything is made where the classes tell, before the first step where settings do."""
-    if len(ordered) > 1:
-        raise UsageError(
-            f"--task {'+'.join(tasks)}: {' and '.join(ordered)} each load the pictures in an order "
-            "of their own; combine one of them with other tasks"
-        )
 
 
 def _owner(name: str, part: PretextTask) -> str:

@@ -20,6 +20,14 @@ def gather(rows: Tensor) -> Tensor:
     return torch.cat(everyone)
 
 
+def each_share(count: Tensor) -> Tensor:
+    """The mean over processes of a scalar: what a sum over some of the rows is divided by.
+
+    Where processes have different numbers of them, their means would not average to that of all.
+    """
+    return gather(count[None]).mean()
+
+
 def rank() -> int:
     """This process's number, 0 where there is only one."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0

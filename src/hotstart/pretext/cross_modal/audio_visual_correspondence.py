@@ -14,7 +14,7 @@ from hotstart.config import Field
 from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
-from hotstart.pretext.distributed import gather
+from hotstart.pretext.distributed import each_share, gather
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import LOTS, distinct, each_with_each, score_matches, strangers
 from hotstart.pretext.sound_panels import heat_over, match_panel
@@ -107,7 +107,7 @@ class AudioVisualCorrespondence(AudioVisualTask):
         yes = self.agreement(seen, heard)
         no = self.agreement(seen, gather(heard)[partner])
         there = valid.to(yes.dtype)
-        count = there.sum().clamp_min(1)
+        count = each_share(there.sum()).clamp_min(1)
         if self.settings.objective == "binary":
             asked = F.softplus(-yes) + F.softplus(no)
             loss = (asked * there).sum() / (2 * count)

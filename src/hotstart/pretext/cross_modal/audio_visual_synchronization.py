@@ -17,7 +17,7 @@ from hotstart.data.sample import SOUND_HZ, Spec
 from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
-from hotstart.pretext.distributed import gather
+from hotstart.pretext.distributed import each_share, gather, rank
 from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import LOTS, each_with_each, strangers
 from hotstart.pretext.sound_panels import match_panel, strip
@@ -170,7 +170,7 @@ class AudioVisualSynchronization(AudioVisualTask):
         # The other moment of the same video.
         no = self.agreement(seen, heard.view(-1, 2, heard.shape[1]).flip(1).flatten(0, 1))
         there = views["whole"].to(yes.dtype).repeat_interleave(2)
-        count = there.sum().clamp_min(1)
+        count = each_share(there.sum()).clamp_min(1)
         binary = self.settings.objective == "binary"
         right = ((yes > 0).to(yes.dtype) + (no < 0).to(yes.dtype)) / 2 if binary else yes > no
         accuracy = (right.to(yes.dtype) * there).sum() / count
@@ -181,9 +181,9 @@ class AudioVisualSynchronization(AudioVisualTask):
                 partner, valid = strangers(groups, views["wrong"].flatten())
                 no, there = self.agreement(seen, gather(heard)[partner]), there * valid
             asked = F.softplus(-yes) + F.softplus(no)
-            loss = (asked * there).sum() / (2 * there.sum().clamp_min(1))
+            loss = (asked * there).sum() / (2 * each_share(there.sum()).clamp_min(1))
         else:
-            everyone = torch.arange(len(groups), device=groups.device)
+            everyone = torch.arange(len(groups), device=groups.device) + rank() * len(groups)
             loss = across_nce(seen, heard, self.settings.temperature, everyone if hard else groups)
         return Step(loss, {"accuracy": accuracy})
 

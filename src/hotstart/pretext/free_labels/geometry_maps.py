@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hotstart.augment.settings import ViewParameters
 from hotstart.data.sample import Pictures
+from hotstart.pretext.distributed import each_share
 
 NEAREST_METRES, FARTHEST_METRES = 0.1, 100.0
 SPAN = math.log(FARTHEST_METRES / NEAREST_METRES)
@@ -62,9 +63,9 @@ def normals_loss(said: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, known: Tensor) -> Tensor:
-    """The mean where bool `known` is True; 0 where nothing is."""
+    """The mean where bool `known` is True, for all processes together; 0 where nothing is."""
     weight = known.to(values)
-    total: Tensor = (values * weight).sum() / weight.sum().clamp_min(1)
+    total: Tensor = (values * weight).sum() / each_share(weight.sum()).clamp_min(1)
     return total
 
 
