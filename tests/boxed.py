@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,55 @@ def write_coco(root: Path, counts: dict[str, int], seed: int = 0) -> dict[str, A
         }
         (root / f"{split}.json").write_text(json.dumps(content[split]))
     return content
+
+
+def as_voc(root: Path, content: dict[str, Any], source: Path) -> None:
+    """The same in Pascal VOC's layout."""
+    (root / "Annotations").mkdir(parents=True)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    shutil.copytree(source / "images", root / "JPEGImages")
+    names = list(COLOURS)
+    for split, one in content.items():
+        stems = []
+        for image in one["images"]:
+            objects = "".join(
+                f"<object><name>{names[a['category_id'] - 1]}</name><difficult>0</difficult>"
+                f"<bndbox><xmin>{a['bbox'][0] + 1}</xmin><ymin>{a['bbox'][1] + 1}</ymin>"
+                f"<xmax>{a['bbox'][0] + a['bbox'][2]}</xmax>"
+                f"<ymax>{a['bbox'][1] + a['bbox'][3]}</ymax></bndbox></object>"
+                for a in one["annotations"]
+                if a["image_id"] == image["id"]
+            )
+            stem = Path(image["file_name"]).stem
+            stems.append(stem)
+            (root / "Annotations" / f"{stem}.xml").write_text(
+                f"<annotation><filename>{image['file_name']}</filename><size>"
+                f"<width>{SIDE[0]}</width><height>{SIDE[1]}</height><depth>3</depth></size>"
+                f"{objects}</annotation>"
+            )
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(stems))
+
+
+def as_yolo(root: Path, content: dict[str, Any], source: Path) -> None:
+    """The same in YOLO's layout."""
+    for split, one in content.items():
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True)
+        for image in one["images"]:
+            name = image["file_name"]
+            shutil.copy(source / "images" / name, root / "images" / split / name)
+            lines = []
+            for a in one["annotations"]:
+                if a["image_id"] == image["id"]:
+                    x, y, w, h = a["bbox"]
+                    shares = (
+                        (x + w / 2) / SIDE[0],
+                        (y + h / 2) / SIDE[1],
+                        w / SIDE[0],
+                        h / SIDE[1],
+                    )
+                    lines.append(" ".join(map(str, (a["category_id"] - 1, *shares))))
+            (root / "labels" / split / name).with_suffix(".txt").write_text("\n".join(lines))
+    (root / "data.yaml").write_text(
+        "path: .\ntrain: images/train\nval: images/val\ntest: ../images/test\nnames: [blue, red]\n"
+    )

@@ -16,7 +16,7 @@ from PIL import Image
 from hotstart.data.boxes import BoxSet, open_boxes
 from hotstart.data.telling import found_words
 from hotstart.errors import DataError
-from tests.boxed import COLOURS, SIDE, write_coco
+from tests.boxed import COLOURS, as_voc, as_yolo, write_coco
 
 COUNTS = {"train": 6, "val": 3, "test": 2}
 
@@ -44,58 +44,6 @@ def truth_of(dataset: BoxSet) -> dict[str, tuple[str, list[tuple[str, list[float
         ]
         told[Path(dataset.path(i)).name] = (dataset.split_names[dataset.split[i]], objects)
     return told
-
-
-def as_voc(root: Path, content: dict[str, Any], source: Path) -> None:
-    """The same in Pascal VOC's layout."""
-    (root / "Annotations").mkdir(parents=True)
-    (root / "ImageSets" / "Main").mkdir(parents=True)
-    shutil.copytree(source / "images", root / "JPEGImages")
-    names = list(COLOURS)
-    for split, one in content.items():
-        stems = []
-        for image in one["images"]:
-            objects = "".join(
-                f"<object><name>{names[a['category_id'] - 1]}</name><difficult>0</difficult>"
-                f"<bndbox><xmin>{a['bbox'][0] + 1}</xmin><ymin>{a['bbox'][1] + 1}</ymin>"
-                f"<xmax>{a['bbox'][0] + a['bbox'][2]}</xmax>"
-                f"<ymax>{a['bbox'][1] + a['bbox'][3]}</ymax></bndbox></object>"
-                for a in one["annotations"]
-                if a["image_id"] == image["id"]
-            )
-            stem = Path(image["file_name"]).stem
-            stems.append(stem)
-            (root / "Annotations" / f"{stem}.xml").write_text(
-                f"<annotation><filename>{image['file_name']}</filename><size>"
-                f"<width>{SIDE[0]}</width><height>{SIDE[1]}</height><depth>3</depth></size>"
-                f"{objects}</annotation>"
-            )
-        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(stems))
-
-
-def as_yolo(root: Path, content: dict[str, Any], source: Path) -> None:
-    """The same in YOLO's layout."""
-    for split, one in content.items():
-        for kind in ("images", "labels"):
-            (root / kind / split).mkdir(parents=True)
-        for image in one["images"]:
-            name = image["file_name"]
-            shutil.copy(source / "images" / name, root / "images" / split / name)
-            lines = []
-            for a in one["annotations"]:
-                if a["image_id"] == image["id"]:
-                    x, y, w, h = a["bbox"]
-                    shares = (
-                        (x + w / 2) / SIDE[0],
-                        (y + h / 2) / SIDE[1],
-                        w / SIDE[0],
-                        h / SIDE[1],
-                    )
-                    lines.append(" ".join(map(str, (a["category_id"] - 1, *shares))))
-            (root / "labels" / split / name).with_suffix(".txt").write_text("\n".join(lines))
-    (root / "data.yaml").write_text(
-        "path: .\ntrain: images/train\nval: images/val\ntest: ../images/test\nnames: [blue, red]\n"
-    )
 
 
 def test_three_formats_tell_the_same(coco: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
