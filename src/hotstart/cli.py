@@ -26,6 +26,7 @@ from hotstart.options import (
     AllowLeak,
     AudioOffset,
     ClassNames,
+    CompileChoice,
     Encoder,
     Group,
     IgnoreIndex,
@@ -124,6 +125,9 @@ def pretrain(
     accelerator: Accelerator = "auto",
     devices: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
     nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    compile_: Annotated[
+        CompileChoice, typer.Option("--compile", help="Encoder by torch.compile.")
+    ] = CompileChoice.AUTO,
     checkpoint_seconds: Annotated[float | None, typer.Option(help="60 by default.")] = None,
     label: Label = None,
     group: Group = None,
@@ -134,7 +138,12 @@ def pretrain(
     from hotstart import api
     from hotstart.progress import RunDisplay
 
-    machine = {} if resume else {"accelerator": accelerator, "devices": devices, "nodes": nodes}
+    machine: dict[str, str | int] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "nodes": nodes,
+        "compile": compile_.value,
+    }
     others = {
         "batch_size": batch_size,
         "optimizer": optimizer,
@@ -166,7 +175,7 @@ def pretrain(
             listener=display.event,
             caching=display.working,
             **others,
-            **machine,
+            **({} if resume else machine),
         )
     typer.echo(f"Run: {folder}")
 

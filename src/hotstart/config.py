@@ -82,6 +82,8 @@ class PretrainSettings(Settings):
     accelerator: str = "auto"
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)
+    compile: Literal["auto", "on", "off"] = "auto"
+    """`torch.compile` of the encoder; auto: on a GPU, where the run is long enough to earn it."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None

@@ -14,6 +14,12 @@ class StemChoice(StrEnum):
     AUTO, TIMM, SMALL = "auto", "timm", "small"
 
 
+class CompileChoice(StrEnum):
+    """Values of --compile."""
+
+    AUTO, ON, OFF = "auto", "on", "off"
+
+
 class SplitChoice(StrEnum):
     """Values of --split."""
 

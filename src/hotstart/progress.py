@@ -64,6 +64,7 @@ class RunDisplay:
                 f"{event['task']}: {event['encoder']} on {event['images']} pictures of "
                 f"{event['data']}, {event['total_steps']} steps of {event['batch_size']}"
             )
+            self.say(event["machine"])
         elif kind == "step":
             self._step(event)
         elif kind == "resume":

@@ -28,7 +28,7 @@ from hotstart.training.train import Material, check_encoder, fix_steps, make_fab
 DEFAULTS = {"cnn": DEFAULT_ENCODER, "vit": "vit_narrow_depth4", "video": "r3d10_narrow"}
 LEAST_PICTURES = 8
 # What a run is, as against where and how often it is saved: these do not change the result.
-MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes")
+MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes", "compile")
 OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant")
 # What the hash takes resolved, in place of the words that it was asked for with.
 RESOLVED = ("data", "task_settings", "optimizer", "learning_rate", "weight_decay", "warmup")

@@ -22,7 +22,7 @@ Twin = tuple[str, Any, Any]
 
 # Settings in which repetitions of one experiment may differ.
 NOT_THE_EXPERIMENT = frozenset(
-    {"seed", "variant", "checkpoint_seconds", "accelerator", "devices", "nodes", "out"}
+    {"seed", "variant", "checkpoint_seconds", "accelerator", "devices", "nodes", "compile", "out"}
 )
 BUDGETS = ("minutes", "epochs")
 Pairs = tuple[tuple[str, str], ...]

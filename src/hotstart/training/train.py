@@ -24,6 +24,7 @@ from hotstart.training import checkpoint
 from hotstart.training import folder as files
 from hotstart.training.allocator import keep_memory
 from hotstart.training.budget import steps_for_epochs, steps_for_minutes
+from hotstart.training.compilation import compile_choice, compile_encoders, machine_words
 from hotstart.training.log import Listener, Log
 from hotstart.training.loop import Loop, Material, Plan
 
@@ -186,15 +187,19 @@ def _loop(
         checkpoint_seconds=settings.checkpoint_seconds,
         folder=checkpoints,
     )
+    if compile_choice(settings.compile, fabric.device, total_steps)[0]:
+        compile_encoders(task)
     return Loop(task, material, plan, fabric, log)
 
 
 def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
+    device, total = loop.fabric.device, loop.plan.total_steps
+    _, compiling = compile_choice(settings.compile, device, total)
     return {
         "task": settings.task,
         "encoder": settings.encoder,
         "data": settings.data,
-        "total_steps": settings.steps,
+        "total_steps": total,
         "batch_size": settings.batch_size,
         "images": loop.items,
         "heldout": len(loop.material.heldout),
@@ -202,6 +207,7 @@ def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
         "trivial": loop.task.trivial(settings.batch_size),
         "dim": loop.task.encoder.dim,
         "processes": loop.world,
+        "machine": machine_words(loop.task, device, compiling),
     }
 
 
