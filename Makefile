@@ -26,11 +26,9 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# An hour with nothing else on the machine; DATA: labelled pictures, CIFAR-10 for the committed table.
 bench: .venv/ready
-	$(BIN)/python benchmarks/views.py
-	$(BIN)/python benchmarks/step.py
-	$(BIN)/python benchmarks/evaluate.py
-	$(BIN)/python benchmarks/world.py
+	$(BIN)/python benchmarks/all.py $(DATA)
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -18,27 +18,21 @@ items, to try it out.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from lightly.utils.benchmarking.knn import knn_predict as lightly_knn
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from common import Row, machine, medians, parser_of, take_turns, write_jpegs
 from hotstart.data import Dataset, open_dataset
 from hotstart.downstream.features import Standardiser, extract
 from hotstart.downstream.knn import NEIGHBOURS, TEMPERATURE, knn_predict
@@ -47,7 +41,6 @@ from hotstart.downstream.reading import PICTURES_AT_ONCE, Stills
 from hotstart.downstream.subsets import inner_folds, label_subset
 from hotstart.encoders import Encoder, EncoderSpec, build_encoder
 
-Row = dict[str, Any]
 CPU = torch.device("cpu")
 PICTURES, SIZE, CLASSES = 5_000, 32, 10
 PRODUCT_ROWS = 500
@@ -62,16 +55,6 @@ class Labelled:
     asked: Tensor
     truth: Tensor
     classes: int
-
-
-def generate_pictures(folder: Path, count: int) -> Path:
-    """PNG files of noise in folders of classes."""
-    rng = np.random.default_rng(0)
-    for i in range(count):
-        path = folder / f"class{i % CLASSES}" / f"{i:05d}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)).save(path)
-    return folder
 
 
 def generate_features(train: int, asked: int, dim: int) -> Labelled:
@@ -92,17 +75,6 @@ def own_features(encoder: Encoder, dataset: Dataset) -> Labelled:
     train, asked = (extract(encoder, dataset, p, device=CPU, stages=False).last for p in parts)
     labels, truth = (torch.from_numpy(dataset.labels[part]) for part in parts)
     return Labelled(train, labels, asked, truth, len(dataset.classes))
-
-
-def take_turns(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each contender."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, work in contenders.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(spent) for name, spent in seconds.items()}
 
 
 def compared(benchmark: str, case: str, seconds: dict[str, float], **extra: object) -> list[Row]:
@@ -136,7 +108,7 @@ def extraction(encoder: Encoder, dataset: Dataset, rounds: int) -> list[Row]:
         extract(encoder, dataset, items, device=CPU, stages=False)
 
     forward()
-    seconds = take_turns({"hotstart": ours, "bare forward": forward}, rounds)
+    seconds = medians(take_turns({"hotstart": ours, "bare forward": forward}, rounds))
     speed = round(len(items) / seconds["hotstart"])
     return compared("extraction", f"{len(items)} pictures", seconds, pictures_per_second=speed)
 
@@ -177,15 +149,13 @@ def nearest_neighbours(data: Labelled, rounds: int) -> list[Row]:
         return torch.cat(answers)
 
     agreement = float((ours() == lightlys()).double().mean())
-    seconds = take_turns(
-        {
-            "hotstart": ours,
-            "product and top-k": product,
-            "scikit-learn": scikit_learn,
-            "lightly": lightlys,
-        },
-        rounds,
-    )
+    contenders: dict[str, Callable[[], object]] = {
+        "hotstart": ours,
+        "product and top-k": product,
+        "scikit-learn": scikit_learn,
+        "lightly": lightlys,
+    }
+    seconds = medians(take_turns(contenders, rounds))
     case = f"{len(train)} x {len(asked)} x {train.shape[1]}"
     return compared("knn", case, seconds, agreement_with_lightly=round(agreement, 5))
 
@@ -211,17 +181,20 @@ def probe(data: Labelled, share: float, rounds: int) -> list[Row]:
         return float(peer.score(scale(data.asked).numpy(), data.truth.numpy()))
 
     accuracy = {"hotstart": ours(), "one fit of scikit-learn": scikit_learn()}
-    seconds = take_turns({"hotstart": ours, "one fit of scikit-learn": scikit_learn}, rounds)
+    contenders: dict[str, Callable[[], object]] = {
+        "hotstart": ours,
+        "one fit of scikit-learn": scikit_learn,
+    }
+    seconds = medians(take_turns(contenders, rounds))
     rows_out = compared("probe", f"{len(labels)} labels x {features.shape[1]}", seconds)
     return [{**row, "accuracy": round(accuracy[row["contender"]], 4)} for row in rows_out]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("data", nargs="?", help="labelled pictures (default: generated)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the generated items")
-    parser.add_argument("--json", action="store_true", help="print a JSON array and nothing else")
     arguments = parser.parse_args()
     encoder = build_encoder(EncoderSpec(name="resnet10t", size=SIZE, stem="timm"), seed=0)
     rows: list[Row] = []
@@ -230,10 +203,8 @@ def main() -> None:
         scale = arguments.scale
         source = arguments.data
         if source is None:
-            (folder / "pictures").mkdir()
-            source = generate_pictures(
-                folder / "pictures", max(2 * PICTURES_AT_ONCE, round(PICTURES * scale))
-            )
+            count = max(2 * PICTURES_AT_ONCE, round(PICTURES * scale))
+            source = write_jpegs(folder / "pictures", count, SIZE, SIZE)
         dataset = open_dataset(source, size=SIZE, cache_dir=folder / "cache")
         rows += extraction(encoder, dataset, arguments.rounds)
         if arguments.data is None:
@@ -248,8 +219,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
-    print(", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "lightly")))
+    print(machine("torch", "scikit-learn", "lightly"))
     print(f"{'benchmark':11} {'case':22} {'contender':24} {'seconds':>9} {'hotstart takes':>15}")
     for row in rows:
         told = f" top1 {row['accuracy']:.4f}" if "accuracy" in row else ""

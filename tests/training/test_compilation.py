@@ -11,7 +11,6 @@ import torch
 
 import hotstart
 from hotstart.errors import UsageError
-from hotstart.training import compilation
 from hotstart.training.compilation import WORTH_STEPS, compile_choice
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -28,7 +27,7 @@ def test_auto_compiles_long_runs_on_a_gpu_alone() -> None:
 def test_asking_for_it_without_a_compiler_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(compilation.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(UsageError, match="apt install g"):
         compile_choice("on", CPU, 10)
     assert compile_choice("on", CUDA, 10)[0]
