@@ -113,7 +113,7 @@ def lightlys(paths: list[Path], seed: int, clock: Clock) -> tuple[nn.Module, Emb
                 loss.backward()
                 optimiser.step()
                 optimiser.zero_grad()
-                yield float(loss)
+                yield float(loss.detach())
 
     clock.run(steps(), backbone)
     mean, deviation = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
@@ -207,6 +207,9 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
         return
     print(machine("torch", "timm", "lightly"))
+    if math.isinf(median["hotstart"]):
+        print(f"{options.accuracy}: not reached in {options.plan} minutes")
+        return
     bound = "" if math.isfinite(median["lightly"]) else "more than "
     latest = min(median["lightly"], 60 * options.minutes)
     print(f"{options.accuracy}: {bound}{latest / median['hotstart']:.1f} times sooner")
