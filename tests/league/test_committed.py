@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hotstart.league.measured import MARKED, read_leagues, rewritten
 from hotstart.league.records import read_records
 from hotstart.league.table import markdown
 from hotstart.league.verify import verify
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+PAGES = sorted((RESULTS.parent / "tasks").glob("*.md"))
 LEAGUES = sorted(path.parent for path in RESULTS.glob("*/statistics.json"))
 
 
@@ -48,3 +50,12 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
 @pytest.mark.parametrize("folder", LEAGUES, ids=lambda folder: folder.name)
 def test_every_result_has_its_command(folder: Path) -> None:
     assert "hotstart " in (folder / "README.md").read_text()
+
+
+def test_pages_tell_what_the_committed_leagues_measured() -> None:
+    leagues = read_leagues(RESULTS)
+    assert sum(len(MARKED.findall(page.read_text())) for page in PAGES) >= len(PAGES) / 2
+    for page in PAGES:
+        assert rewritten(page.read_text(), leagues, "../results") == page.read_text(), (
+            f"{page.name}: run `python -m hotstart.league.measured docs/results docs/tasks`"
+        )

@@ -1,0 +1,142 @@
+"""What committed leagues measured of a task, as a table in the page of its family.
+
+    python -m hotstart.league.measured docs/results docs/tasks
+
+rewrites in every page what stands between `<!-- measured: TASK ... -->` and `<!-- end -->`: a row
+for each of these tasks and each league in which it took part with its own settings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from hotstart.errors import DataError
+from hotstart.league.records import Record, read_records
+
+STATISTICS, RECORDS = "statistics.json", "results.jsonl"
+MARKED = re.compile(r"<!-- measured: ([^>]+) -->\n.*?<!-- end -->", re.DOTALL)
+HEAD = (
+    "task",
+    "league",
+    "steps",
+    "its own question, held out (trivial)",
+    "downstream, frozen",
+    "gain over `random`",
+    "seeds",
+)
+
+
+@dataclass(frozen=True)
+class League:
+    """A committed league: its name, the records of pretext tasks, the statistics."""
+
+    name: str
+    pretext: list[Record]
+    arenas: list[dict[str, Any]]
+
+
+def read_leagues(results: Path) -> list[League]:
+    """Every league in the folder `results`, by name. Raises DataError where there is none."""
+    found = [
+        League(
+            file.parent.name,
+            [r for r in read_records(file.parent / RECORDS) if r.downstream == "pretext"],
+            json.loads(file.read_text(encoding="utf-8"))["arenas"],
+        )
+        for file in sorted(results.glob(f"*/{STATISTICS}"))
+    ]
+    if not found:
+        raise DataError(f"{results}: no league in it, as `hotstart compare` writes them")
+    return found
+
+
+def measured(tasks: Sequence[str], leagues: Sequence[League], to_results: str) -> str:
+    """A Markdown table; to_results: where the folder of the leagues lies from the page."""
+    rows: dict[tuple[str, ...], str] = {}
+    for task in tasks:
+        for league in leagues:
+            where = f"[{league.name}]({to_results}/{league.name}/README.md)"
+            for cells in _rows(task, league):
+                # Runs that several leagues share are told once.
+                rows.setdefault((task, *cells[:-2]), " | ".join((f"`{task}`", where, *cells)))
+    if not rows:
+        return "No committed league has measured it yet."
+    head = [" | ".join(HEAD), " | ".join("---" for _ in HEAD)]
+    return "\n".join(f"| {row} |" for row in [*head, *rows.values()])
+
+
+def rewritten(page: str, leagues: Sequence[League], to_results: str) -> str:
+    """The page with its tables made anew."""
+
+    def table(found: re.Match[str]) -> str:
+        new = measured(found[1].split(), leagues, to_results)
+        return f"<!-- measured: {found[1]} -->\n{new}\n<!-- end -->"
+
+    return MARKED.sub(table, page)
+
+
+def _rows(task: str, league: League) -> Iterator[tuple[str, ...]]:
+    for arena in league.arenas:
+        for column in arena["columns"]:
+            asked = (column["protocol"], column["labels"], column["stage"])
+            if asked != ("linear", 1.0, "last"):
+                continue
+            for one in column["standings"]:
+                if one["task"] == task and one.get("variant") is None:
+                    yield *_pretext(one, league), *_downstream(one, arena)
+
+
+def _pretext(one: dict[str, Any], league: League) -> tuple[str, str]:
+    """Steps, and what the task answered to its own question."""
+    own = [
+        record
+        for record in league.pretext
+        if (record.task, record.encoder, record.variant) == (one["task"], one["encoder"], None)
+    ]
+    steps = sorted({r.budget["steps"] for r in own if r.budget.get("steps") is not None})
+    metrics = dict.fromkeys(record.metric for record in own)
+    answers = (_answer([r for r in own if r.metric == metric]) for metric in metrics)
+    return ", ".join(f"{count:,.0f}" for count in steps), "; ".join(answers)
+
+
+def _downstream(one: dict[str, Any], arena: dict[str, Any]) -> tuple[str, str, str]:
+    """The value, the gain, how many seeds."""
+    spread = "" if one["deviation"] is None else f" ± {one['deviation']:.3f}"
+    value = f"{Path(arena['data']).name} {arena['metric']} {one['mean']:.3f}{spread}"
+    return value, _gain(one), str(one["n"])
+
+
+def _answer(records: Sequence[Record]) -> str:
+    value = mean(r.value for r in records)
+    trivial = [r.chance for r in records if r.chance is not None]
+    beside = f" ({mean(trivial):.3g})" if trivial else ""
+    return f"{records[0].metric} {value:.3g}{beside}"
+
+
+def _gain(one: dict[str, Any]) -> str:
+    if one["gain"] is None:
+        return ""
+    between = "" if one["low"] is None else f" ({one['low']:+.3f} .. {one['high']:+.3f})"
+    return f"{one['gain']:+.3f}{between}"
+
+
+def main() -> None:
+    """Rewrite the pages."""
+    if len(sys.argv) != 3:
+        sys.exit("hotstart: give the folder of the leagues and that of the pages")
+    results, pages = map(Path, sys.argv[1:])
+    leagues = read_leagues(results)
+    for page in sorted(pages.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(rewritten(text, leagues, f"../{results.name}"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
