@@ -57,6 +57,13 @@ def step(rows: list[Row]) -> Iterable[Line]:
         yield at_least(what, row["ratio"], LOOP_OVER_BARE, "")
 
 
+def compiling(rows: list[Row]) -> Iterable[Line]:
+    for size in sorted({row["size"] for row in rows}):
+        spent = {r["contender"]: r["step_seconds"] for r in rows if r["size"] == size}
+        saved = spent["channels-last"] / spent["channels-last, compiled"]
+        yield Line(f"step saved by compiling, {size} px", f"{saved:.3g}x", "(tells why not)", True)
+
+
 def time_to_accuracy(rows: list[Row]) -> Iterable[Line]:
     seconds = {
         name: statistics.median(row["seconds"] for row in rows if row["contender"] == name)
@@ -127,6 +134,7 @@ def memory(rows: list[Row]) -> Iterable[Line]:
 LINES: dict[str, Callable[[list[Row]], Iterable[Line]]] = {
     "views": views,
     "step": step,
+    "compiling": compiling,
     "time_to_accuracy": time_to_accuracy,
     "index": index,
     "cache": cache,

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +92,8 @@ class Files(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         with Image.open(self.paths[number]) as picture:
-            first, second = self.views(picture.convert("RGB"))
-        return first, second
+            views: Any = self.views(picture.convert("RGB"))
+        return views[0], views[1]
 
 
 def lightlys(paths: list[Path], seed: int, clock: Clock) -> tuple[nn.Module, Embed]:

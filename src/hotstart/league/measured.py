@@ -100,7 +100,7 @@ def _pretext(one: dict[str, Any], league: League) -> tuple[str, str]:
         for record in league.pretext
         if (record.task, record.encoder, record.variant) == (one["task"], one["encoder"], None)
     ]
-    steps = sorted({r.budget["steps"] for r in own if r.budget.get("steps") is not None})
+    steps = sorted({count for r in own if (count := r.budget.get("steps")) is not None})
     metrics = dict.fromkeys(record.metric for record in own)
     answers = (_answer([r for r in own if r.metric == metric]) for metric in metrics)
     return ", ".join(f"{count:,.0f}" for count in steps), "; ".join(answers)
