@@ -227,6 +227,15 @@ def test_known_records_count_wherever_the_league_is(
         assert one.resampled in (None, "seeds and items"), "predictions came along"
 
 
+def test_known_records_that_answer_no_question_of_this_league_stay_out(
+    class_folder: Path, whole: Comparison, tmp_path: Path
+) -> None:
+    known = [whole.folder / "results.jsonl"]
+    found = league(class_folder, tmp_path / "new", Pretence(), known=known, protocols=["linear"])
+    assert {r.protocol for r in whole.records} == {None, "knn"}
+    assert {r.protocol for r in found.records} == {None, "linear"}
+
+
 def test_another_question_needs_another_folder(class_folder: Path, whole: Comparison) -> None:
     with pytest.raises(UsageError, match="steps is 2 there, 3 here"):
         league(class_folder, whole.folder, Pretence(), steps=3)

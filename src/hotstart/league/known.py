@@ -53,7 +53,7 @@ def known_steps(records: Sequence[Record], one: Contender, fingerprint: str) -> 
 
 def take_over(file: Path, folder: Path, plan: Plan) -> None:
     """Copy from a file of records what answers this league's questions, with its predictions."""
-    fitting = plan.ours(read_known(file))
+    fitting = [record for record in plan.ours(read_known(file)) if plan.asks(record)]
     write_records(folder / RESULTS, fitting)
     kept = Kept(file.parent)
     for record in fitting:

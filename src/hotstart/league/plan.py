@@ -123,6 +123,15 @@ class Plan:
                 found.append(replace(record, variant=run.settings.variant, detail=detail))
         return found
 
+    def asks(self, record: Record) -> bool:
+        """Whether one of its evaluations asks for what `record` tells, at whatever stage."""
+        asked = (record.settings_hash, record.downstream, record.protocol, record.labels)
+        return record.downstream == "pretext" or asked in self._asked
+
+    @cached_property
+    def _asked(self) -> set[tuple[str, str, str | None, float | None]]:
+        return {(q[0], q[1], q[2], q[4]) for e in self.evaluations for q in e.questions}
+
     def left(self, known: Mapping[Question, Record]) -> list[Cell]:
         """Cells still to be run: a pretraining only where an evaluation waits for it."""
         waiting = [e for e in self.evaluations if not e.done(known)]
