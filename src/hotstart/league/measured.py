@@ -8,10 +8,11 @@ for each of these tasks and each league in which it took part with its own setti
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -59,17 +60,15 @@ def read_leagues(results: Path) -> list[League]:
 
 def measured(tasks: Sequence[str], leagues: Sequence[League], to_results: str) -> str:
     """A Markdown table; to_results: where the folder of the leagues lies from the page."""
-    rows: dict[tuple[str, ...], str] = {}
-    for task in tasks:
-        for league in leagues:
-            where = f"[{league.name}]({to_results}/{league.name}/README.md)"
-            for cells in _rows(task, league):
-                # Runs that several leagues share are told once.
-                rows.setdefault((task, *cells[:-2]), " | ".join((f"`{task}`", where, *cells)))
+    rows = [
+        " | ".join((f"`{task}`", f"[{league}]({to_results}/{league}/README.md)", *cells))
+        for task in tasks
+        for league, cells in _told_once(_rows(task, league) for league in leagues)
+    ]
     if not rows:
         return "No committed league has measured it yet."
     head = [" | ".join(HEAD), " | ".join("---" for _ in HEAD)]
-    return "\n".join(f"| {row} |" for row in [*head, *rows.values()])
+    return "\n".join(f"| {row} |" for row in [*head, *rows])
 
 
 def rewritten(page: str, leagues: Sequence[League], to_results: str) -> str:
@@ -82,7 +81,25 @@ def rewritten(page: str, leagues: Sequence[League], to_results: str) -> str:
     return MARKED.sub(table, page)
 
 
-def _rows(task: str, league: League) -> Iterator[tuple[str, ...]]:
+@dataclass(frozen=True)
+class _Row:
+    """What one league says of a task. runs: seeds and values, to know them again elsewhere."""
+
+    league: str
+    runs: frozenset[tuple[str, float]]
+    cells: tuple[str, ...]
+
+
+def _told_once(rows: Iterable[Iterable[_Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Leagues share runs: those that an earlier row, or one with more seeds, tells are left out."""
+    every = list(itertools.chain.from_iterable(rows))
+    for place, row in enumerate(every):
+        others = (o for at, o in enumerate(every) if o.runs > row.runs or at < place)
+        if not any(row.runs <= other.runs for other in others):
+            yield row.league, row.cells
+
+
+def _rows(task: str, league: League) -> Iterator[_Row]:
     for arena in league.arenas:
         for column in arena["columns"]:
             asked = (column["protocol"], column["labels"], column["stage"])
@@ -90,7 +107,11 @@ def _rows(task: str, league: League) -> Iterator[tuple[str, ...]]:
                 continue
             for one in column["standings"]:
                 if one["task"] == task and one.get("variant") is None:
-                    yield *_pretext(one, league), *_downstream(one, arena)
+                    yield _Row(
+                        league.name,
+                        frozenset(one["values"].items()),
+                        (*_pretext(one, league), *_downstream(one, arena)),
+                    )
 
 
 def _pretext(one: dict[str, Any], league: League) -> tuple[str, str]:
