@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hotstart.league.variants import full_name, write_variant
@@ -80,9 +81,11 @@ def markdown(statistics: Mapping[str, Any]) -> str:
     one of its own at the end.
     """
     parts = [_table(title, heads, lines) for title, heads, lines in overview(statistics)]
+    several = len({arena["data"] for arena in statistics["arenas"]}) > 1
     for arena in arenas_of(statistics):
+        data = f" on {Path(arena['data']).name}" if several else ""
         chance = "" if arena["chance"] is None else f", chance {arena['chance']:.3f}"
-        title = f"{arena['downstream']}, {arena['split']} split: {arena['metric']}{chance}"
+        title = f"{arena['downstream']}{data}, {arena['split']} split: {arena['metric']}{chance}"
         parts.append(_table(title, heads(arena), rows(arena)))
     parts += [_difficulty(sweep) for sweep in statistics.get("difficulty", [])]
     return "\n\n".join(parts) + "\n"
