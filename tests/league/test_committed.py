@@ -29,7 +29,10 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
     statistics = json.loads((folder / "statistics.json").read_text())
     assert (folder / "table.md").read_text() == markdown(statistics)
     records = {
-        (r.task, r.variant, r.encoder, r.protocol, r.labels, str(r.stage), r.split, r.seed): r.value
+        (
+            *(r.task, r.variant, r.encoder, r.data, r.protocol),
+            *(r.labels, str(r.stage), r.split, r.seed),
+        ): r.value
         for r in read_records(folder / "results.jsonl")
     }
     told = 0
@@ -41,7 +44,10 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
                     scratch = one["task"] == "scratch"
                     protocol = "scratch" if scratch else column["protocol"]
                     who = ("random" if scratch else one["task"], one.get("variant"), one["encoder"])
-                    asked = (protocol, column["labels"], str(column["stage"]), arena["split"])
+                    asked = (
+                        *(arena["data"], protocol, column["labels"]),
+                        *(str(column["stage"]), arena["split"]),
+                    )
                     assert records[(*who, *asked, int(seed))] == value
                     told += 1
     assert told == sum(r.downstream != "pretext" for r in read_records(folder / "results.jsonl"))
