@@ -80,6 +80,7 @@ def test_verified_with_evidence_and_without_anyone_s_path(tmp_path: Path) -> Non
         {"protocol": "knn"},
         {"data": "digits:"},
         {"data": "world:images?n=5000"},
+        {"data": "/somewhere/made", "data_fingerprints": {"evaluate": "rendered-f"}},
         {"downstream": "segment"},
         {"downstream": "action", "metric": "top1_one_frame"},
     ],

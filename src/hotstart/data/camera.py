@@ -89,6 +89,7 @@ class CameraOverPictures(VideoSource):
         self.settings = settings
         self.origin = PREFIX + pictures.origin
         state = f"{pictures.fingerprint}|{settings}"
+        self.rendered = pictures.rendered
         self.fingerprint = hashlib.blake2b(state.encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:

@@ -6,7 +6,8 @@ the video that lies is a number in 0..1, its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,15 @@ from torch import Tensor
 
 from hotstart.data.footage import Footage
 from hotstart.data.motion import FLOW_HZ, nearest_fields
-from hotstart.data.sample import SOUND_HZ, Batch, Clips, Pictures, Spec
+from hotstart.data.sample import (
+    SOUND_HZ,
+    TRUTHS,
+    TRUTHS_OF_MOTION,
+    Batch,
+    Clips,
+    Pictures,
+    Spec,
+)
 from hotstart.data.store import Integers
 from hotstart.data.stretches import Stretches
 
@@ -25,7 +34,7 @@ FRAMES_HZ = 8.0
 SOUND_SECONDS = 1.0
 MOMENT = 1e-6
 """Seconds. A frame is taken for shown this much before its time: times are rounded numbers."""
-KEYS = ("image", "clip", "pose", "audio", "flow")
+KEYS = ("image", "clip", "pose", "audio", "flow", *TRUTHS)
 """Sample keys that need a place."""
 MOVING = ("clip", "pose")
 """Those of several frames."""
@@ -51,7 +60,8 @@ def windows(
     that is shorter gives them closer together.
     flow: `Spec.frames` fields; the middle of all else then moves to the nearest frame from which a
     field goes.
-    pose: of the frames that a clip of the same form shows. image: the frame in the middle.
+    pose: of the frames that a clip of the same form shows. image: the frame in the middle, and so
+    is what is known of its pixels; where that is of its motion, a frame that has a next one.
     audio: `Spec.seconds` of sound; silence where the video has none. audio_offset_seconds: by how
     much the sound comes after the frames that it belongs to.
     """
@@ -71,9 +81,12 @@ def windows(
         numbers = _fields(stretches, items, centres, fields)
         batch["flow"] = stretches.footage.motion.flows(videos, numbers)
         centres = batch["flow"].times[:, (fields - 1) // 2].numpy()
+    shown = _shown(stretches, items, centres[:, None])[:, 0]
+    if not specs.keys().isdisjoint(TRUTHS_OF_MOTION):
+        shown = np.minimum(shown, (stretches.firsts + stretches.counts)[items] - 2)
     if "image" in specs:
-        shown = _shown(stretches, items, centres[:, None])
-        batch["image"] = reels.pictures(videos, shown[:, 0])
+        batch["image"] = reels.pictures(videos, shown)
+    batch.update(_known(stretches.footage, videos, shown, specs))
     for key, span in spans.items():
         frames = specs[key].frames or FRAMES
         asked = (centres - span / 2)[:, None] + span[:, None] * np.linspace(0, 1, frames)
@@ -90,6 +103,23 @@ def windows(
         heard = centres - sound / 2 + audio_offset_seconds
         batch["audio"] = _audio(stretches.footage, videos, heard, sound)
     return batch
+
+
+def _known(footage: Footage, videos: Integers, shown: Integers, keys: Collection[str]) -> Batch:
+    """What the source knows of the pixels of frames `shown` (B,) of `videos` (B,)."""
+    rows, stamps = (
+        footage.facts.rows[videos],
+        footage.reels.stamps[footage.reels.first[videos] + shown],
+    )
+    frames = list(zip(rows.tolist(), stamps.tolist(), strict=True))
+    known: dict[str, Any] = {
+        key: torch.from_numpy(
+            np.stack([footage.source.truth(row, key, stamp) for row, stamp in frames])
+        )
+        for key in TRUTHS
+        if key in keys
+    }
+    return cast(Batch, known)
 
 
 def _spans(stretches: Stretches, items: Integers, spec: Spec) -> Floats:

@@ -19,7 +19,7 @@ from hotstart.data.entries import default_cache_folder
 from hotstart.data.footage import Footage, open_footage
 from hotstart.data.known import RealPictures, fetch_pictures
 from hotstart.data.quarantine import Quarantined, write_quarantine
-from hotstart.data.sample import Batch, Spec
+from hotstart.data.sample import RENDERED, TRUTHS, Batch, Spec
 from hotstart.data.source import Found, Items, Source
 from hotstart.data.splits import SPLITS, assign_splits
 from hotstart.data.store import Store
@@ -94,7 +94,7 @@ class Dataset:
     def keys(self) -> frozenset[str]:
         """Sample keys that this data can give."""
         keys = {"index", "group"} | ({"label"} if self.classes else set())
-        keys |= self._source.truths if isinstance(self._source, Source) else set()
+        keys |= self._source.truths
         keys |= {"real_image"} if self.real is not None else set()
         return frozenset(keys | ({"image"} if self.stretches is None else self.stretches.keys))
 
@@ -148,6 +148,10 @@ class Dataset:
         """What to do about keys that are missing, where that is known."""
         if "real_image" in missing:
             return "; give real pictures with --real FOLDER"
+        if not set(TRUTHS).isdisjoint(missing):
+            return (
+                "; the clips of world:videos?... have all of these, which `hotstart render` makes"
+            )
         return FRAMES_HINT.format(self.name) if {"clip", "flow"} & {*missing} else ""
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
@@ -201,7 +205,7 @@ class Dataset:
         digest.update("\0".join(self.classes).encode())
         if self.footage is not None:
             digest.update(self.footage.poses.state)
-        return digest.hexdigest()
+        return RENDERED * self._source.rendered + digest.hexdigest()
 
 
 def open_dataset(

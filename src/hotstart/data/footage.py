@@ -77,8 +77,8 @@ class Footage:
     """Of the camera, where files tell them: those are read anew each time, not cached."""
     motion: Motion
     """Their optical flow, computed when it is first asked for."""
-    pictured: bool = True
-    """Whether they have pictures of their own, see `VideoSource`."""
+    source: VideoSource
+    """Where they come from, and what else it knows of their frames."""
 
 
 def open_footage(
@@ -137,7 +137,7 @@ def _open(entry: Path, source: VideoSource, size: int, budget: int, flow: _Flow)
     motion = Motion(reels, facts.heights, facts.widths, place, entry.name, flow_budget, progress)
     poses = open_poses(source, facts.rows, reels)
     told = (*remarks, *poses.remarks)
-    return Footage(facts, reels, quarantine, told, poses, motion, source.pictured)
+    return Footage(facts, reels, quarantine, told, poses, motion, source)
 
 
 class _Build:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hotstart.data.sample import Batch, Pictures
-from hotstart.data.source import Items, Source
+from hotstart.data.source import Items
 from hotstart.data.store import Integers, Store
 
 
@@ -52,10 +52,9 @@ def fetch_pictures(
     batch: dict[str, Any] = {}
     if "image" in keys:
         batch["image"] = pictures.get(indices)
-    if isinstance(source, Source):
-        for key in sorted(source.truths & set(keys)):
-            truths = [source.truth(int(row), key) for row in rows[indices]]
-            batch[key] = torch.from_numpy(np.stack(truths))
+    for key in sorted(source.truths & set(keys)):
+        truths = [source.truth(int(row), key) for row in rows[indices]]
+        batch[key] = torch.from_numpy(np.stack(truths))
     return cast(Batch, batch)
 
 

@@ -14,6 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+TRUTHS = ("depth", "normals", "contours", "instances", "exact_flow", "occlusion")
+"""Sample keys that tell of each pixel what only who made the picture can know."""
+TRUTHS_OF_MOTION = ("exact_flow", "occlusion")
+"""Those that a picture without a next one does not have."""
+RENDERED = "rendered-"
+"""How the fingerprint of data begins that an engine made."""
 SOUND_HZ = 16_000
 """Samples a second of the sound that a task gets."""
 
@@ -220,6 +226,13 @@ class Batch(TypedDict, total=False):
     forward; 0 where nothing is."""
     contours: Tensor
     """bool (B, 1, H, W): where a thing, or a part of the background, ends."""
+    instances: Tensor
+    """uint8 (B, 1, H, W): which thing it is, counted from 1 in each picture or clip; 0: none."""
+    exact_flow: Tensor
+    """float32 (B, 2, H, W): by how many px of this map each place moves to the right and down until
+    the next frame of its clip; also where that is hidden then, or outside of the frame."""
+    occlusion: Tensor
+    """bool (B, 1, H, W): where the next frame does not show it."""
     real_image: Pictures
     """B pictures of another set, `--real`, that have nothing to do with the others."""
     audio: Tensor

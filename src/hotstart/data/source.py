@@ -30,6 +30,8 @@ class Items(ABC):
     """Where from: the same for all states of one folder or table."""
     fingerprint: str
     """Changes whenever an item may have changed."""
+    rendered: bool = False
+    """Whether an engine made them: no evidence for what is worth something on real pictures."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -42,6 +44,18 @@ class Items(ABC):
     def peek(self, i: int) -> tuple[int, int]:
         """Width and height in pixels, from as little as can be read. Raises `Unreadable`."""
 
+    @property
+    def truths(self) -> frozenset[str]:
+        """Sample keys, beside the picture, that are known of each of its pixels."""
+        return frozenset()
+
+    def truth(self, i: int, key: str, stamp: int = 0) -> npt.NDArray[Any]:
+        """What one of `truths` says of item i, (C, H, W); see `sample.py`.
+
+        stamp: of a video, which frame (`videos.Frame`)
+        """
+        raise KeyError(key)
+
 
 class Source(Items):
     """Pictures by position."""
@@ -49,15 +63,6 @@ class Source(Items):
     @abstractmethod
     def read(self, i: int, short_side: int) -> tuple[int, Array]:
         """Content hash, and uint8 RGB (H, W, 3). Raises `Unreadable`."""
-
-    @property
-    def truths(self) -> frozenset[str]:
-        """Sample keys, beside the picture, that are known of each of its pixels."""
-        return frozenset()
-
-    def truth(self, i: int, key: str) -> npt.NDArray[Any]:
-        """What one of `truths` says of picture i, (C, H, W); see `sample.py`."""
-        raise KeyError(key)
 
     def release(self) -> None:
         """Let go of what was loaded; it is loaded again when needed."""

@@ -68,7 +68,7 @@ class Stretches:
     def keys(self) -> set[str]:
         """Sample keys that some of these videos can give."""
         some = {"audio": self.heard, "pose": self.posed}
-        seen = {"image", "clip", "flow"} if self.footage.pictured else set()
+        seen = {"image", "clip", "flow"} if self.footage.source.pictured else set()
         return seen | {key for key, there in some.items() if there.any()}
 
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:

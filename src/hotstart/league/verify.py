@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hotstart.data.sample import RENDERED
 from hotstart.errors import DataError, HotstartError
 from hotstart.league.arena import Arena, Standing, Who, is_control
 from hotstart.league.kinds import ranks_by
@@ -26,7 +27,8 @@ STATISTICS = "statistics.json"
 SIGNIFICANT = 0.05
 LEAST_SEEDS = 3
 NO_EVIDENCE = ("world:", "digits:")
-"""The rendered world, and pictures of 8 x 8 px."""
+"""The rendered world, and pictures of 8 x 8 px. A world given by its folder's path is told by the
+fingerprint of its data."""
 DOWNSTREAM = ("classify", "action")
 
 
@@ -61,6 +63,7 @@ def _proves(arena: Arena, one: Standing) -> bool:
         arena.split == "val"
         and arena.downstream in DOWNSTREAM
         and not arena.data.startswith(NO_EVIDENCE)
+        and not arena.fingerprint.startswith(RENDERED)
         and one.control == "random"
         and len(one.gain_by_seed) >= LEAST_SEEDS
         and min(one.gain_by_seed.values()) > 0

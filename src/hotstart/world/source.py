@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hotstart.data.decode import decode, measure
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.quarantine import Quarantined
+from hotstart.data.sample import TRUTHS, TRUTHS_OF_MOTION
 from hotstart.data.source import Array, Found, Source, absolute, content_hash
 from hotstart.data.videos import Frame, Measured, Samples, Sound, VideoSource
 from hotstart.errors import DataError
@@ -26,6 +27,15 @@ from hotstart.world.generate import ABOUT, DONE, SHARDS, render
 
 ROOM = "world"
 """Of the cache."""
+FILES = {
+    "depth": "depth.npy",
+    "normals": "normals.npy",
+    "contours": "contours.png",
+    "instances": "instances.png",
+    "exact_flow": "flow.npy",
+    "occlusion": "occlusion.png",
+}
+"""Where in a shard each of `TRUTHS` is."""
 
 
 def open_world(
@@ -68,6 +78,17 @@ def _about(place: Path) -> dict[str, Any]:
     return about
 
 
+def read_truth(key: str, data: bytes) -> npt.NDArray[Any]:
+    """One of `TRUTHS` from its file, (C, H, W)."""
+    if FILES[key].endswith(".png"):
+        grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        whole: npt.NDArray[Any] = np.asarray(grey)[None]
+        return whole if key == "instances" else whole > 0
+    values = np.load(io.BytesIO(data), allow_pickle=False)
+    channels_first = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    return np.asarray(channels_first, np.float32)
+
+
 class Shelves:
     """The files of a rendered world by item and ending, read from its shards."""
 
@@ -106,6 +127,8 @@ class Shelves:
 class RenderedPictures(Source):
     """The pictures of a world of images."""
 
+    rendered = True
+
     def __init__(self, world: Shelves, origin: str, fingerprint: str) -> None:
         self.world = world
         self.origin = origin
@@ -126,19 +149,16 @@ class RenderedPictures(Source):
 
     @property
     def truths(self) -> frozenset[str]:
-        return frozenset({"depth", "normals", "contours"})
+        return frozenset(TRUTHS) - {*TRUTHS_OF_MOTION}
 
-    def truth(self, i: int, key: str) -> npt.NDArray[Any]:
-        if key == "contours":
-            data = np.frombuffer(self.world.file(i, "contours.png"), np.uint8)
-            return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)[None] > 0  # type: ignore[index]
-        values = np.load(io.BytesIO(self.world.file(i, f"{key}.npy")), allow_pickle=False)
-        channels_first = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-        return np.asarray(channels_first, np.float32)
+    def truth(self, i: int, key: str, stamp: int = 0) -> npt.NDArray[Any]:
+        return read_truth(key, self.world.file(i, FILES[key]))
 
 
 class RenderedClips(VideoSource):
     """The clips of a world of videos, with their sound."""
+
+    rendered = True
 
     def __init__(self, world: Shelves, origin: str, fingerprint: str) -> None:
         self.world = world
@@ -167,10 +187,28 @@ class RenderedClips(VideoSource):
         with wave.open(io.BytesIO(self.world.file(i, "wav"))) as file:
             return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
 
+    def poses(
+        self, i: int, seconds: npt.NDArray[np.float64], stamps: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        cameras = [
+            frame["camera"] for frame in json.loads(self.world.file(i, shards.LAST))["frames"]
+        ]
+        poses = np.tile(np.eye(4), (len(stamps), 1, 1))
+        poses[:, :3, :3] = [cameras[t]["rotation"] for t in stamps]
+        poses[:, :3, 3] = [cameras[t]["position_metres"] for t in stamps]
+        return poses
+
     def measure(self, i: int) -> Measured:
         width, height = measure(self.world.file(i, self._name(0)))
         settings = self.world.settings
         return Measured(width, height, settings.frames, settings.frames / settings.hz)
+
+    @property
+    def truths(self) -> frozenset[str]:
+        return frozenset(TRUTHS)
+
+    def truth(self, i: int, key: str, stamp: int = 0) -> npt.NDArray[Any]:
+        return read_truth(key, self.world.file(i, f"{stamp:02d}.{FILES[key]}"))
 
     def _name(self, t: int) -> str:
         return f"{t:02d}.image.png"
