@@ -11,6 +11,7 @@ import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,15 @@ ALLOWED = (
     "DATA is a folder of pictures, videos or sounds (at any depth, or one folder for each class, "
     "or train/ with test/ or val/), frames:FOLDER of folders that hold the frames of one video "
     "each, camera:PICTURES of which a moving camera makes videos, a .csv or .parquet table of "
-    "paths, a torchvision name, digits:, world:images or world:videos"
+    "paths, a torchvision name, digits:, world:images, world:objects or world:videos, or "
+    "recorded:FOLDER that CARLA or AirSim filled"
 )
 GIF = ".gif"
 GIFS_OPENED = 16
 WORLD, RENDERED = "world:", "world.json"
 """How the name of a rendered world begins, and what lies in a folder that holds one."""
+RECORDED = "recorded:"
+"""How a folder that CARLA or AirSim filled is named."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,6 +64,8 @@ def discover(
         return camera.open_camera(discover(where, label, group, progress), query)
     if text.startswith(frame_folders.PREFIX):
         return frame_folders.open_frames(text, label, group)
+    if text.startswith(RECORDED):
+        return _engine("recorded", text, label, group)
     path = Path(data).expanduser()
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -67,7 +73,7 @@ def discover(
     except OSError as error:
         raise DataError(f"{text!r} cannot be read: {error.strerror}; {ALLOWED}") from None
     if is_world:
-        return _world(text, label, group, progress)
+        return _engine("rendered", text, label, group, progress)
     if is_file:
         if path.suffix.lower() in TABLES:
             return table.open_table(path, label, group)
@@ -86,13 +92,24 @@ def discover(
     raise DataError(f"there is no file or folder {text!r}; {ALLOWED}: {named.suggest(text)}")
 
 
-def _world(text: str, label: str | None, group: str | None, progress: Progress | None) -> Found:
+def _engine(
+    kind: Literal["rendered", "recorded"],
+    text: str,
+    label: str | None,
+    group: str | None,
+    progress: Progress | None = None,
+) -> Found:
     for name, value in (("label", label), ("group", group)):
         if value is not None:
-            raise UsageError(f"{name}={value!r}: {text} is a rendered world, which has its own")
+            raise UsageError(f"{name}={value!r}: {text} is a {kind} world, which has its own")
     # Loaded by its name, and only when asked for: that room lies below this one.
-    source = importlib.import_module("hotstart.world.source")
-    found: Found = source.open_world(text, progress, folder=not text.startswith(WORLD))
+    found: Found
+    if kind == "recorded":
+        source = importlib.import_module("hotstart.world.recorded_source")
+        found = source.open_recorded(text)
+    else:
+        source = importlib.import_module("hotstart.world.source")
+        found = source.open_world(text, progress, folder=not text.startswith(WORLD))
     return found
 
 

@@ -100,11 +100,44 @@ def read_pfm(path: Path) -> npt.NDArray[np.float32]:
     return values.reshape(height, width)[::-1].astype(np.float32)  # the last row comes first
 
 
+@dataclass(frozen=True)
+class Files:
+    """Where a frame is. depth: PFM of metres, or CARLA's PNG; tags: PNG; pose as in `Recorded`."""
+
+    name: str
+    image: Path
+    depth: Path | None
+    tags: Path | None
+    pose: Numbers | None
+
+
+def load(files: Files) -> Recorded:
+    """Read one frame. Raises `DataError` for a file that cannot be, or that has another size."""
+    depth: npt.NDArray[np.float32] | None = None
+    if files.depth is not None:
+        is_pfm = files.depth.suffix == ".pfm"
+        depth = read_pfm(files.depth) if is_pfm else carla_depth(_picture(files.depth))
+    tags = None if files.tags is None else np.ascontiguousarray(_picture(files.tags)[..., 0])
+    return _checked(
+        files.image, Recorded(files.name, _picture(files.image), depth, tags, files.pose)
+    )
+
+
 def read_carla(folder: Path) -> list[Recorded]:
+    """All frames of `carla_files`, read. Raises `DataError` as that and `load` do."""
+    return [load(files) for files in carla_files(folder)]
+
+
+def read_airsim(folder: Path) -> list[Recorded]:
+    """All frames of `airsim_files`, read. Raises `DataError` as that and `load` do."""
+    return [load(files) for files in airsim_files(folder)]
+
+
+def carla_files(folder: Path) -> list[Files]:
     """Frames of `rgb/*.png`, with `depth/` and `segmentation/` of the same names where there are.
 
     poses.csv: frame, x, y, z, pitch, yaw, roll; frame is the name without its ending.
-    Raises `DataError` where a frame cannot be read, or has another size than its depth or tags.
+    Raises `DataError` where there is no frame.
     """
     poses = {
         row["frame"]: carla_pose(
@@ -114,24 +147,25 @@ def read_carla(folder: Path) -> list[Recorded]:
     }
     frames = []
     for path in _pictures(folder / "rgb"):
-        depth, tags = (_beside(folder / kind / path.name) for kind in ("depth", "segmentation"))
-        frame = Recorded(
-            path.stem,
-            _picture(path),
-            None if depth is None else carla_depth(depth),
-            None if tags is None else np.ascontiguousarray(tags[..., 0]),
-            poses.get(path.stem),
+        depth, tags = (folder / kind / path.name for kind in ("depth", "segmentation"))
+        frames.append(
+            Files(
+                path.stem,
+                path,
+                depth if depth.exists() else None,
+                tags if tags.exists() else None,
+                poses.get(path.stem),
+            )
         )
-        frames.append(_checked(path, frame))
     return frames
 
 
-def read_airsim(folder: Path) -> list[Recorded]:
+def airsim_files(folder: Path) -> list[Files]:
     """Frames of a recording: `airsim_rec.txt` beside `images/`.
 
     Of the files that a row names, separated by `;`, a PFM is the depth, a PNG called `..._5_...`
     (AirSim's number of segmentation) the tags (its red channel), the first other one the picture.
-    Raises `DataError` as `read_carla` does, and where there is no table.
+    Raises `DataError` where there is no table, or a row without a picture.
     """
     rows = _table(folder / "airsim_rec.txt", "\t", (*POSE_COLUMNS, "ImageFile"))
     if not rows:
@@ -139,21 +173,21 @@ def read_airsim(folder: Path) -> list[Recorded]:
     frames = []
     for row in rows:
         numbers = np.array([float(row[name]) for name in POSE_COLUMNS])
-        image: Path | None = None
-        depth: npt.NDArray[np.float32] | None = None
-        tags: npt.NDArray[np.uint8] | None = None
-        for name in row["ImageFile"].split(";"):
-            path = folder / "images" / Path(name).name
-            if path.suffix == ".pfm":
-                depth = read_pfm(path)
-            elif "_5_" in path.name:
-                tags = np.ascontiguousarray(_picture(path)[..., 0])
-            elif image is None:
-                image = path
-        if image is None:
+        paths = [folder / "images" / Path(name).name for name in row["ImageFile"].split(";")]
+        depth = [path for path in paths if path.suffix == ".pfm"]
+        tags = [path for path in paths if path.suffix != ".pfm" and "_5_" in path.name]
+        images = [path for path in paths if path not in (*depth, *tags)]
+        if not images:
             raise DataError(f"{folder}: a row of airsim_rec.txt names no picture: {row}")
-        pose = airsim_pose(numbers[:3], numbers[3:])
-        frames.append(_checked(image, Recorded(image.stem, _picture(image), depth, tags, pose)))
+        frames.append(
+            Files(
+                images[0].stem,
+                images[0],
+                depth[0] if depth else None,
+                tags[0] if tags else None,
+                airsim_pose(numbers[:3], numbers[3:]),
+            )
+        )
     return frames
 
 
@@ -181,10 +215,6 @@ def _picture(path: Path) -> npt.NDArray[np.uint8]:
     if pixels is None:
         raise DataError(f"{path} cannot be read as a picture")
     return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
-
-
-def _beside(path: Path) -> npt.NDArray[np.uint8] | None:
-    return _picture(path) if path.exists() else None
 
 
 def _checked(path: Path, frame: Recorded) -> Recorded:
