@@ -34,6 +34,7 @@ def test_what_is_not_said_has_its_default_and_the_text_says_all() -> None:
         ("world:images?n", "name=value"),
         ("world:images?n=1&n=2", "twice"),
         ("world:images?frames=4", "a setting of world:videos"),
+        ("world:objects?hz=4", "not of world:objects"),
         ("world:images?kind=videos", "before the ?"),
     ],
 )

@@ -35,6 +35,19 @@ def test_a_picture_is_a_function_of_seed_and_index(items: list[Item]) -> None:
     assert len({files(item)["image.png"] for item in items}) == PICTURES
 
 
+def test_objects_stand_alone_and_near_each_shape_in_turn() -> None:
+    world = parse_world("world:objects?n=12&size=32&samples=1")
+    made = [make(world, i) for i in range(12)]
+    assert [describe(item)["label"] for item in made] == [*SHAPES, *SHAPES]
+    for item in made:
+        seen = item.frames[0].instances
+        assert set(np.unique(seen)) == {0, 1}
+        assert 0.02 < (seen > 0).mean() < 0.6
+        rows, columns = np.nonzero(seen)
+        assert abs(rows.mean() - 15.5) < 6
+        assert abs(columns.mean() - 15.5) < 6
+
+
 def test_depth_is_that_of_the_other_engine(items: list[Item]) -> None:
     """MuJoCo casts rays through the middle of each pixel into its own shapes."""
     wrong = 0

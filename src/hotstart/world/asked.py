@@ -1,9 +1,9 @@
-"""What is asked of the world: `world:images?n=..&size=..&seed=..` and `world:videos?...`."""
+"""What is asked of the world: `world:images?n=..&size=..&seed=..`, objects or videos."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import parse_qsl
 
 from hotstart.config import Field, Settings, nearest, parse
@@ -18,7 +18,8 @@ EXAMPLES = (
 )
 VIDEOS_ALONE = ("frames", "hz")
 
-Kind = Literal["images", "videos"]
+Kind = Literal["images", "objects", "videos"]
+"""Scenes of many things; one thing, near, shapes in turn; clips of an action, in turn."""
 
 
 class WorldSettings(Settings):
@@ -57,12 +58,12 @@ class WorldSettings(Settings):
 
 
 def parse_world(text: str) -> WorldSettings:
-    """Settings of `world:images?...` or `world:videos?...`; what is not said has its default.
+    """Settings of `world:images?...` (or objects, or videos); what is not said has its default.
 
     Raises `UsageError` for a kind, a setting or a value that there is not.
     """
     kind, _, query = text.removeprefix(PREFIX).partition("?")
-    kinds = ("images", "videos")
+    kinds = get_args(Kind)
     if not text.startswith(PREFIX) or kind not in kinds:
         raise UsageError(f"{text!r}: {nearest(kind, kinds)}; write {EXAMPLES}")
     try:
@@ -76,7 +77,7 @@ def parse_world(text: str) -> WorldSettings:
         raise UsageError(f"{text!r} says one setting twice; write {EXAMPLES}")
     if "kind" in values:
         raise UsageError(f"{text!r}: the kind stands before the ?; write {EXAMPLES}")
-    wrong = [name for name in VIDEOS_ALONE if name in values and kind == "images"]
+    wrong = [name for name in VIDEOS_ALONE if name in values and kind != "videos"]
     if wrong:
-        raise UsageError(f"{text!r}: {wrong[0]} is a setting of world:videos, not of world:images")
+        raise UsageError(f"{text!r}: {wrong[0]} is a setting of world:videos, not of world:{kind}")
     return parse(WorldSettings, {"kind": kind, **values}, text)

@@ -9,6 +9,18 @@ from hotstart.world.scene import CAMERA_MOTIONS, Camera, Numbers, looking, turne
 WALL_MARGIN = 0.4  # Metres that a camera keeps from the walls.
 
 
+def draw_portrait(rng: np.random.Generator, target: Numbers) -> Camera:
+    """A camera that looks down at a thing, near and not quite straight.
+
+    It is as far from any thing, about, and its view as wide, so that size and depth can be seen.
+    """
+    fov, around = rng.uniform(44, 50), rng.uniform(0, 2 * np.pi)
+    above, away = rng.uniform(np.radians(10), np.radians(55)), rng.uniform(1.1, 1.5)
+    way = np.array([np.cos(above) * np.cos(around), np.cos(above) * np.sin(around), np.sin(above)])
+    aside = rng.uniform(-0.08, 0.08, 3)
+    return looking(target + away * way, target + aside, fov)
+
+
 def draw_cameras(
     rng: np.random.Generator, frames: int, target: Numbers, room_half: float, *, moves: bool
 ) -> tuple[tuple[Camera, ...], str]:

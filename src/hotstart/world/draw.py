@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hotstart.world.asked import VERSION, WorldSettings
-from hotstart.world.cameras import draw_cameras
+from hotstart.world.cameras import draw_cameras, draw_portrait
 from hotstart.world.plots import PLOTS, draw_thing, fits, standing
 from hotstart.world.scene import ACTIONS, SHAPES, Numbers, Room, Scene, Texture, Thing
 
@@ -19,7 +20,9 @@ MOST_TRIES = 60
 def draw_scene(settings: WorldSettings, index: int) -> Scene:
     """Scene `index` of the world that `settings` ask for: a function of the two alone."""
     rng = generator(settings, index, "scene")
-    return _clip(settings, index, rng) if settings.is_video else _picture(rng)
+    if settings.is_video:
+        return _clip(settings, index, rng)
+    return _picture(rng) if settings.kind == "images" else _object(index, rng)
 
 
 def generator(settings: WorldSettings, index: int, what: str) -> np.random.Generator:
@@ -47,6 +50,19 @@ def _picture(rng: np.random.Generator) -> Scene:
     room = _room(rng)
     cameras, motion = draw_cameras(rng, 1, target, room.half, moves=False)
     return Scene(room, tuple(things), cameras, motion, seconds, None)
+
+
+def _object(index: int, rng: np.random.Generator) -> Scene:
+    """One thing that stands on the floor; every surface of one colour, so that shape tells."""
+    # In turn, so that each shape is as frequent as any other.
+    thing = draw_thing(rng, SHAPES[index % len(SHAPES)])
+    thing = standing(thing, np.zeros(3), rng, upright=True, moves=False)
+    thing = replace(thing, texture=replace(thing.texture, pattern="plain"))
+    camera = draw_portrait(rng, thing.position)
+    room = _room(rng)
+    floor, wall = (replace(each, pattern="plain") for each in (room.floor, room.wall))
+    room = replace(room, floor=floor, wall=wall)
+    return Scene(room, (thing,), (camera,), "fixed", np.zeros(1), None)
 
 
 def _clip(settings: WorldSettings, index: int, rng: np.random.Generator) -> Scene:

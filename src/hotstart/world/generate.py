@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 ABOUT = "world.json"
 SHARDS = "shards"
 LOCK = ".lock"
-IN_SHARD = {"images": 256, "videos": 16}
+IN_SHARD = {"images": 256, "objects": 256, "videos": 16}
 DONE = "done"
 OWN = {LOCK, ABOUT + ".part"}
 
@@ -39,7 +39,7 @@ def render(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Render `world:images?...` or `world:videos?...` into the folder `out`.
+    """Render `world:images?...`, `world:objects?...` or `world:videos?...` into the folder `out`.
 
     form: `shards` for WebDataset, `folder` for files to look at, or both
     processes: None is one for each core; the files are the same whatever their number
