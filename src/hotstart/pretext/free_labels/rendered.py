@@ -12,10 +12,11 @@ from hotstart.augment import ViewSettings, apply_view, centre_view, draw_view
 from hotstart.augment.settings import ViewParameters, plain
 from hotstart.augment.views import centre_box
 from hotstart.config import Field
-from hotstart.data.sample import Spec
+from hotstart.data.sample import TRUTHS, Spec
 from hotstart.encoders import Encoder
 from hotstart.pretext.adversarial import discriminator_loss, judgement
 from hotstart.pretext.dense import DenseHead, resized
+from hotstart.pretext.free_labels.asked_maps import ASKED
 from hotstart.pretext.free_labels.contours import (
     THRESHOLDS,
     balanced_cross_entropy,
@@ -56,6 +57,8 @@ SPLIT = (1, 3, 1)  # Channels of depth, normals and contours.
 class RenderedSettings(Settings):
     """Settings of `rendered`."""
 
+    ask: tuple[Literal["instances", "flow"], ...] = ()
+    """What else is asked: instance masks, and of `world:videos` the flow to the next frame."""
     adapt: Literal["none", "adversarial"] = "none"
     """Whether features of rendered and of real pictures (`--real`) are made alike."""
     adversary_weight: float = Field(default=0.1, ge=0)
@@ -76,12 +79,13 @@ class Rendered(PretextTask):
 
     Ren & Lee 2018 ("Cross-Domain Self-supervised Multi-task Feature Learning using Synthetic
     Imagery", arXiv:1711.09082): one encoder predicts depth, surface normals and instance contours
-    of rendered pictures, which an engine knows; an adversary that sees its features tells rendered
-    from real pictures (without labels), and the encoder learns to leave it in doubt.
+    of rendered pictures, which an engine knows (and what `ask` says); an adversary that sees its
+    features tells rendered from real pictures (without labels), and the encoder learns to leave it
+    in doubt.
 
     Depth is answered as its logarithm (L1), normals as directions (1 - cosine), contours as in HED
     (Xie & Tu 2015, eq. 2); the three losses are added as they are. The sky has no depth and no
-    normal and is not asked about.
+    normal and is not asked about. `asked_maps.py` says how instance masks and flow are answered.
 
     Deviations: the adversary judges every place of the last map with 1 x 1 convolutions; the
     encoder's part is the adversary's loss with the labels exchanged, of both kinds of picture;
@@ -103,13 +107,17 @@ class Rendered(PretextTask):
 
     def __init__(self, encoder: Encoder, settings: RenderedSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
+        self.asked = {name: ASKED[name]() for name in settings.ask}
+        self.split = (*SPLIT, *(one.channels for one in self.asked.values()))
         self.head = DenseHead(
-            encoder, sum(SPLIT), stride=settings.stride, output_stride=1, width=settings.width
+            encoder, sum(self.split), stride=settings.stride, output_stride=1, width=settings.width
         )
+        more = [one.key for one in self.asked.values()]
         self.adversary: FeatureAdversary | None = None
         if settings.adapt == "adversarial":
-            self.needs = {**type(self).needs, "real_image": Spec()}  # type: ignore[misc]
+            more.append("real_image")
             self.adversary = FeatureAdversary(encoder.dim, settings.adversary_width)
+        self.needs = {**type(self).needs, **{key: Spec() for key in more}}  # type: ignore[misc]
 
     def players(self) -> dict[str, Player]:
         """The encoder with its head; and, where it adapts, the adversary."""
@@ -126,7 +134,7 @@ class Rendered(PretextTask):
 
         `depth` (B, 1, S, S), in 0..1 as `encode_depth` gives it; `normals` (B, 3, S, S), -1..1
         brought to 0..1, 0.5 in the sky; `contours` bool (B, 1, S, S). Where it adapts, `real`
-        (B, 3, S, S).
+        (B, 3, S, S); of what is asked beside, see `asked_maps.py`.
         """
         drawn = draw_view(self.settings.view, batch["image"], self.info.size, rng)
         views = {
@@ -142,14 +150,17 @@ class Rendered(PretextTask):
     def _truth(self, batch: Batch, drawn: ViewParameters) -> Views:
         pictures, size = batch["image"], self.info.size
         normals = moved(batch["normals"], pictures, drawn, size)
-        return {
+        views = {
             "depth": encode_depth(moved(batch["depth"], pictures, drawn, size)),
             "normals": (mirrored(normals, drawn.flip) + 1) / 2,
             "contours": moved(batch["contours"].float(), pictures, drawn, size) > 0.5,
         }
+        for one in self.asked.values():
+            views |= one.truth(batch[one.key], pictures, drawn, size)  # type: ignore[literal-required]
+        return views
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """The sum of the three losses, and the adversary's with the labels exchanged.
+        """The sum of all losses, and the adversary's with the labels exchanged.
 
         ln 2 for each domain is the adversary's loss where it can only guess.
         """
@@ -162,7 +173,7 @@ class Rendered(PretextTask):
             images = torch.cat([images, views["real"]])
         maps = self.encoder.feature_map(images, self.head.stride)
         made_map, real_map = maps[: len(views["image"])], maps[len(views["image"]) :]
-        depth, normals, logits = self._answers(made_map)
+        depth, normals, logits, *others = self._answers(made_map)
         faces = 2 * views["normals"] - 1
         known = faces.norm(dim=1, keepdim=True) > 0.5
         parts = {
@@ -170,6 +181,8 @@ class Rendered(PretextTask):
             "normals_loss": normals_loss(normals, faces, known),
             "contours_loss": balanced_cross_entropy(logits, views["contours"]),
         }
+        for (name, one), said in zip(self.asked.items(), others, strict=True):
+            parts[f"{name}_loss"] = one.loss(said, views)
         loss = torch.stack(list(parts.values())).sum()
         errors = GeometryErrors()
         errors.add(depth.detach(), normals.detach(), views["depth"], faces)
@@ -181,13 +194,13 @@ class Rendered(PretextTask):
         carry = {"made_map": made_map.detach(), "real_map": real_map.detach()}
         return Step(loss + self.settings.adversary_weight * against, metrics, carry)
 
-    def _answers(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Depth as encoded, normals, logits of contours, (B, ., S, S) each."""
+    def _answers(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """Depth as encoded, normals, logits of contours, what else is asked, (B, ., S, S) each."""
         said: Tensor = resized(self.head.layers(maps), self.info.size)
-        depth, normals, logits = said.split(SPLIT, 1)
-        return depth / SPAN + 0.5, normals, logits
+        depth, *others = said.split(self.split, 1)
+        return depth / SPAN + 0.5, *others
 
-    def _ask(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor], Views]:
+    def _ask(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...], Views]:
         """Whole pictures, the network's answers, the truth."""
         pictures = batch["image"]
         images = centre_view(pictures, self.info.size)
@@ -203,21 +216,20 @@ class Rendered(PretextTask):
         by the features: 0.5 where they are alike.
         """
         sums: dict[str, Tensor] = {}
-        rows, edges, pixels = 0, 0, 0
+        rows = 0
         for batch in batches:
             truth = self._truth(batch, plain(centre_box(batch["image"])))
-            for key in ("depth", "normals"):
-                sums[key] = sums.get(key, 0) + truth[key].double().sum(0, keepdim=True)
-            edges, pixels = (
-                edges + int(truth["contours"].sum()),
-                pixels + truth["contours"].numel(),
-            )
+            for key, known in truth.items():
+                sums[key] = sums.get(key, 0) + known.double().sum(0, keepdim=True)
             rows += batch_rows(batch)
         mean = {key: (total / max(rows, 1)).float() for key, total in sums.items()}
         own, trivial, counts = GeometryErrors(), GeometryErrors(), torch.zeros(3, THRESHOLDS)
+        counted = [type(one)() for one in self.asked.values()]
         features: list[list[Tensor]] = [[], []]
         for batch in batches:
-            images, (depth, normals, logits), truth = self._ask(batch)
+            images, (depth, normals, logits, *answers), truth = self._ask(batch)
+            for one, said in zip(counted, answers, strict=True):
+                one.add(said, truth, mean)
             faces = 2 * truth["normals"] - 1
             own.add(depth, normals, truth["depth"], faces)
             trivial.add(
@@ -231,11 +243,12 @@ class Rendered(PretextTask):
                 real = centre_view(batch["real_image"], self.info.size)
                 for kind, seen in zip(features, (images, real), strict=True):
                     kind.append(self.encoder(seen).float().cpu())
-        share = edges / max(pixels, 1)
+        share = float(mean["contours"].mean()) if rows else 0.0
         others = [
             Score("depth_rmse_metres", own.rmse_metres, trivial.rmse_metres, rows),
             Score("normals_degrees", own.mean_degrees, trivial.mean_degrees, rows),
             Score("contours_f", float(best_f(counts)), 2 * share / (1 + share), rows),
+            *(score for one in counted for score in one.scores(rows)),
         ]
         if self.adversary is not None:
             told = domain_accuracy(*(torch.cat(kind) for kind in features))
@@ -248,18 +261,22 @@ class Rendered(PretextTask):
         chosen = range(min(SHOWN, len(batch["image"])))
         few: Batch = {
             "image": batch["image"].select(chosen),
-            **{key: batch[key][: len(chosen)] for key in ("depth", "normals", "contours")},  # type: ignore[typeddict-item]
+            **{key: batch[key][: len(chosen)] for key in self.needs if key in TRUTHS},  # type: ignore
         }
-        images, (depth, normals, logits), truth = self._ask(few)
+        images, (depth, normals, logits, *others), truth = self._ask(few)
         pictures = [images, _near_is_bright(truth["depth"]), truth["normals"], truth["contours"]]
         columns = ["picture", "depth", "normals", "contours"]
+        for one in self.asked.values():
+            pictures.append(one.true_picture(truth))
+            columns.append(one.shown)
         if answers:
-            directions = normals / normals.norm(dim=1, keepdim=True).clamp_min(1e-6)
-            said = [_near_is_bright(depth), (directions + 1) / 2, logits.sigmoid()]
-            order = [0, 1, 4, 2, 5, 3, 6]
-            names = [*columns, "said: depth", "said: normals", "said: contours"]
-            pictures = [[*pictures, *said][i] for i in order]
-            columns = [names[i] for i in order]
+            faces = normals / normals.norm(dim=1, keepdim=True).clamp_min(1e-6)
+            said = [_near_is_bright(depth), (faces + 1) / 2, logits.sigmoid()]
+            said += [one.picture(x) for one, x in zip(self.asked.values(), others, strict=True)]
+            # What is said stands beside what is true.
+            for k in reversed(range(len(said))):
+                pictures.insert(k + 2, said[k])
+                columns.insert(k + 2, f"said: {columns[k + 1]}")
         shown = [to_uint8(each.float().expand(-1, 3, -1, -1)) for each in pictures]
         return [
             Panel(
