@@ -65,3 +65,23 @@ def test_pages_tell_what_the_committed_leagues_measured() -> None:
         assert rewritten(page.read_text(), leagues, "../results") == page.read_text(), (
             f"{page.name}: run `python -m hotstart.league.measured docs/results docs/tasks`"
         )
+
+
+def test_the_page_of_regimes_tells_what_its_league_measured() -> None:
+    statistics = json.loads((RESULTS / "cifar10-regimes" / "statistics.json").read_text())
+    told = {
+        (one["task"], one.get("variant"), column["labels"]): f"{one['mean']:.3f} "
+        f"± {one['deviation']:.3f}"
+        for column in statistics["arenas"][0]["columns"]
+        if (column["protocol"], column["stage"]) == ("linear", "last")
+        for one in column["standings"]
+    }
+    page = (RESULTS.parent / "regimes.md").read_text()
+    shown = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[2].startswith("`"):
+            task, _, variant = cells[2].removeprefix("`").partition("`")
+            for share, cell in zip((0.01, 0.1, 1.0), cells[3:], strict=True):
+                shown[task, variant.removeprefix(", ") or None, share] = cell
+    assert shown == told
