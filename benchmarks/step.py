@@ -23,7 +23,7 @@ from common import Row, machine, parser_of, write_jpegs
 from hotstart.config import PretrainSettings
 from hotstart.data import open_dataset, pretraining_split
 from hotstart.data.draws import Draws
-from hotstart.pretext.registry import find
+from hotstart.league.pretraining import default_encoder
 from hotstart.pretext.task import Progress
 from hotstart.training.loop import Material
 from hotstart.training.optimisers import build_optimiser
@@ -111,7 +111,7 @@ def main() -> None:
             batch = options.batch or PIXELS_AT_ONCE // size**2
             for task in options.tasks.split(","):
                 fits = trains(task, options.encoder)
-                encoder = options.encoder if fits else str(find(task).encoder)
+                encoder = options.encoder if fits else default_encoder(task)
                 rows.append(measure(task, data, size, encoder, batch, options.rounds))
                 if not options.json:
                     told = {k: v for k, v in rows[-1].items() if k != "benchmark"}
