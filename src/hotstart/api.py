@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hotstart.compare_api import calibrate as calibrate
 from hotstart.compare_api import compare as compare
 from hotstart.config import Stem
+from hotstart.demo_api import demo as demo
 from hotstart.errors import UsageError
 from hotstart.evaluate_api import evaluate as evaluate
 from hotstart.pretext.registry import TASKS, find
@@ -23,8 +24,6 @@ CachingListener = Callable[[str, int, int], None]
 
 DEFAULT_MINUTES = 10.0
 DEFAULT_TASK = "simclr"
-DEMO_DATA = "digits:"
-DEMO_TASKS = ("rotation", "simclr")
 
 
 def tasks() -> list[dict[str, Any]]:
@@ -198,34 +197,6 @@ def gallery(
         progress=working,
     )
     return write_gallery(found, Path(out))
-
-
-def demo(
-    out: str | Path = "runs/demo",
-    *,
-    minutes: float = 1.0,
-    listener: Listener | None = None,
-    working: CachingListener | None = None,
-) -> Path:
-    """The whole loop on embedded data; returns the report.
-
-    minutes: of each of the two pretrainings. What is finished is not done again.
-    """
-    from hotstart.training.folder import ENCODER, RESULTS, SETTINGS
-
-    folder = Path(out)
-    for task in DEMO_TASKS:
-        run = folder / task
-        if not (run / SETTINGS).exists():
-            pretrain(DEMO_DATA, task=task, minutes=minutes, out=run, listener=listener)
-        elif not (run / ENCODER).exists() or not (run / RESULTS).exists():
-            pretrain(resume=run, listener=listener)
-        evaluate(
-            run,
-            controls=task == DEMO_TASKS[0],
-            listener=working,
-        )
-    return report(folder)
 
 
 def _open(

@@ -9,12 +9,14 @@ import numpy as np
 
 from hotstart.world.asked import VERSION, WorldSettings
 from hotstart.world.cameras import draw_cameras, draw_portrait
-from hotstart.world.plots import PLOTS, draw_thing, fits, standing
+from hotstart.world.plots import PLOTS, colour, draw_thing, fits, standing
 from hotstart.world.scene import ACTIONS, SHAPES, Numbers, Room, Scene, Texture, Thing
 
 ARENA = 1.2  # Metres: half side of the square in which things happen.
 FAR = 1.3, 2.4  # How far from the middle what only stands about may stand.
 MOST_TRIES = 60
+STUDIO_SCALE = 1.3
+STUDIO_GREYS = 0.25, 0.7  # Albedo of floor and walls behind a single thing.
 
 
 def draw_scene(settings: WorldSettings, index: int) -> Scene:
@@ -53,16 +55,25 @@ def _picture(rng: np.random.Generator) -> Scene:
 
 
 def _object(index: int, rng: np.random.Generator) -> Scene:
-    """One thing that stands on the floor; every surface of one colour, so that shape tells."""
+    """A coloured thing on grey ground, as in a studio; no patterns, so that shape tells."""
     # In turn, so that each shape is as frequent as any other.
-    thing = draw_thing(rng, SHAPES[index % len(SHAPES)])
+    thing = draw_thing(rng, SHAPES[index % len(SHAPES)], scale=STUDIO_SCALE)
     thing = standing(thing, np.zeros(3), rng, upright=True, moves=False)
-    thing = replace(thing, texture=replace(thing.texture, pattern="plain"))
+    thing = replace(thing, texture=_vivid(thing.texture, rng))
     camera = draw_portrait(rng, thing.position)
     room = _room(rng)
-    floor, wall = (replace(each, pattern="plain") for each in (room.floor, room.wall))
+    floor, wall = (_grey(each, rng) for each in (room.floor, room.wall))
     room = replace(room, floor=floor, wall=wall)
     return Scene(room, (thing,), (camera,), "fixed", np.zeros(1), None)
+
+
+def _vivid(texture: Texture, rng: np.random.Generator) -> Texture:
+    vivid = colour(rng.uniform(0, 6), rng.uniform(0.6, 1.0), rng.uniform(0.25, 0.85))
+    return replace(texture, pattern="plain", colour=vivid)
+
+
+def _grey(texture: Texture, rng: np.random.Generator) -> Texture:
+    return replace(texture, pattern="plain", colour=np.full(3, rng.uniform(*STUDIO_GREYS)))
 
 
 def _clip(settings: WorldSettings, index: int, rng: np.random.Generator) -> Scene:

@@ -27,16 +27,19 @@ Rng = np.random.Generator
 
 def draw_texture(rng: Rng, *, repeats: tuple[float, float], plain: float) -> Texture:
     """A pattern of two colours; with probability `plain`, one colour."""
-    colour, other = _colour(rng), _colour(rng)
+    first, other = _colour(rng), _colour(rng)
     pattern = "plain" if rng.random() < plain else str(rng.choice(PATTERNS))
-    return Texture(pattern, colour, other, rng.uniform(*repeats), int(rng.integers(2**31)))
+    return Texture(pattern, first, other, rng.uniform(*repeats), int(rng.integers(2**31)))
 
 
 def _colour(rng: Rng) -> Numbers:
     """Linear RGB, (3,): hue at random, from grey to saturated, from dark to bright."""
-    hue = rng.uniform(0, 6) + np.array([0.0, 4.0, 2.0])
-    pure = np.clip(np.abs(hue % 6 - 3) - 1, 0, 1)
-    saturation, value = rng.beta(1.5, 1.5), rng.uniform(0.08, 0.85)
+    return colour(rng.uniform(0, 6), rng.beta(1.5, 1.5), rng.uniform(0.08, 0.85))
+
+
+def colour(hue: float, saturation: float, value: float) -> Numbers:
+    """Linear RGB, (3,). hue: 0..6, from red over green and blue to red; the others: 0..1."""
+    pure = np.clip(np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1, 0, 1)
     return np.asarray(value * (1 - saturation * (1 - pure)))
 
 
