@@ -12,6 +12,7 @@ from hotstart.world.engines import mujoco
 from hotstart.world.scene import SUBSTANCES, Numbers, Scene, Thing
 
 STEPS_A_SECOND = 2000  # At least; with half as many, a cylinder that spins jumps.
+STEPS_A_SECOND_UNSEEN = 500  # Of a picture: only where things end up is seen.
 STIFFNESS = 40_000.0  # Per kilogram: a contact lasts pi / sqrt(STIFFNESS) = 16 ms.
 FLOOR_RESTITUTION = 0.98
 IMPEDANCE = "0.99 0.99 0.001"
@@ -63,7 +64,8 @@ class Simulation:
         self.scene = scene
         gaps = np.diff(scene.seconds)
         gap = float(gaps[0]) if len(gaps) else max(float(scene.seconds[0]), 1e-3)
-        self.steps_a_frame = int(np.ceil(STEPS_A_SECOND * gap))
+        rate = STEPS_A_SECOND if len(gaps) else STEPS_A_SECOND_UNSEEN
+        self.steps_a_frame = int(np.ceil(rate * gap))
         self.step_seconds = gap / self.steps_a_frame
         engine = mujoco()
         self.model = engine.MjModel.from_xml_string(_mjcf(scene, self.step_seconds))
