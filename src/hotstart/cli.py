@@ -19,6 +19,7 @@ from hotstart.arguments import (
     parse_set,
 )
 from hotstart.compare_command import compare
+from hotstart.demo_command import demo
 from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
 from hotstart.options import (
@@ -62,24 +63,7 @@ def _root(
 ) -> None: ...
 
 
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the demo's runs.")] = Path("runs/demo"),
-    minutes: Annotated[float, typer.Option(help="Of each pretraining.")] = 0.6,
-) -> None:
-    """The whole loop on a small rendered world; no data needed; ends with a report."""
-    from hotstart import api
-    from hotstart.progress import RunDisplay
-
-    with RunDisplay() as display:
-        page = api.demo(
-            out,
-            minutes=minutes,
-            listener=display.event,
-            working=display.working,
-            telling=display.say,
-        )
-    typer.echo(f"Report: {page}")
+app.command()(demo)
 
 
 @app.command()
