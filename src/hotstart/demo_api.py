@@ -124,8 +124,6 @@ def summary(records: Sequence[Record]) -> list[str]:
         for own in records:
             if own.downstream != "pretext" or own.task != lesson.task:
                 continue
-            if own.value == own.chance:
-                continue  # What does not vary is not asked.
             beside = "" if own.chance is None else f" ({trivial_name(own.metric)} {own.chance:.3f})"
             told.append(f"  {lesson.task}: {own.metric} {own.value:.3f}{beside}")
     probes = [r for r in records if r.protocol == "linear" and r.stage == "last"]

@@ -184,6 +184,9 @@ def test_the_trivial_answer_is_the_mean_motion(monkeypatch: pytest.MonkeyPatch) 
         "shift_metres",
         "direction_degrees",
     }
+    task.deviation[3:] = 0
+    still = task.score([batch] * 2, draws(1))
+    assert {other.metric for other in still.others} == {"shift_metres", "direction_degrees"}
 
 
 def test_a_flip_without_its_motion_is_refused() -> None:

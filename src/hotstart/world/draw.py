@@ -15,7 +15,7 @@ from hotstart.world.scene import ACTIONS, SHAPES, Numbers, Room, Scene, Texture,
 ARENA = 1.2  # Metres: half side of the square in which things happen.
 FAR = 1.3, 2.4  # How far from the middle what only stands about may stand.
 MOST_TRIES = 60
-STUDIO_SCALE = 1.3
+STUDIO_SCALE = 1.3  # A single thing is larger than those of a crowd.
 STUDIO_GREYS = 0.25, 0.7  # Albedo of floor and walls behind a single thing.
 
 

@@ -18,6 +18,8 @@ from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.camera_motion import (
     NUMBERS,
+    SHIFTS,
+    TURNS,
     chained,
     direction_error,
     in_a_mirror,
@@ -53,10 +55,11 @@ OUTSIDE = 0.01
 STILL = 1e-4
 """A number that varies by less (a tenth of a millimetre, a ten thousandth degree) is not asked."""
 OTHERS = {
-    "turn_degrees": turn_error,
-    "shift_metres": shift_error,
-    "direction_degrees": direction_error,
+    "turn_degrees": (turn_error, TURNS),
+    "shift_metres": (shift_error, SHIFTS),
+    "direction_degrees": (direction_error, SHIFTS),
 }
+"""Errors, and which of the six numbers each is of."""
 
 
 class EgomotionSettings(Settings):
@@ -210,7 +213,10 @@ class Egomotion(PretextTask):
 
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """`motion_error`, and errors in degrees and metres, each beside that of the mean motion."""
+        """`motion_error`, and errors in degrees and metres, each beside that of the mean motion.
+
+        Of turns or shifts that do not vary no error is told.
+        """
         said, truth = [], []
         for i, batch in enumerate(batches):
             views = self.views(batch, rng.batch(i, batch_rows(batch)))
@@ -227,7 +233,8 @@ class Egomotion(PretextTask):
 
         others = tuple(
             Score(name, float(error(answers, right).mean()), float(error(mean, right).mean()), rows)
-            for name, error in OTHERS.items()
+            for name, (error, numbers) in OTHERS.items()
+            if (self.deviation > STILL)[numbers].any()
         )
         return Score(self.metric, root(answers), root(mean), rows, others)
 
