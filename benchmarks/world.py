@@ -96,6 +96,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     watch = Stopwatch()
     watch.around(Simulation, "run", "physics")
+    watch.around(Renderer, "__init__", "renderer")  # its surfaces
     watch.around(Renderer, "draw", "renderer")
     watch.around(items, "flow_between", "flow")
     watch.around(items, "synthesise", "sound")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +11,7 @@ import numpy.typing as npt
 from hotstart.world.scene import Texture
 
 SIDE = 128
+PLAIN = 2  # Side of a texture of one colour, the smallest that Mitsuba takes.
 
 
 def paint(texture: Texture) -> npt.NDArray[np.float32]:
@@ -19,9 +22,8 @@ def paint(texture: Texture) -> npt.NDArray[np.float32]:
 
 
 def _mixture(pattern: str, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(SIDE, SIDE) in 0..1, how much of the other colour."""
-    along = (np.arange(SIDE) + 0.5) / SIDE
-    x, y = np.meshgrid(along, along)
+    """(SIDE, SIDE), or less where all is plain, in 0..1: how much of the other colour."""
+    x, y = _grid()
     if pattern == "checker":
         return ((x > 0.5) ^ (y > 0.5)).astype(float)
     if pattern == "stripes":
@@ -34,7 +36,15 @@ def _mixture(pattern: str, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     if pattern == "grain":  # as of wood: rings that noise bends
         rings = 6 * x + 1.5 * _noise(rng, (2, 5), (1.0, 0.4)) + 0.3 * _noise(rng, (31,), (1.0,))
         return 0.5 + 0.5 * np.sin(2 * np.pi * rings)
-    return np.zeros((SIDE, SIDE))
+    return np.zeros((PLAIN, PLAIN))
+
+
+@cache
+def _grid() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """x to the right and y down at the middle of each pixel, (SIDE, SIDE) each."""
+    along = (np.arange(SIDE) + 0.5) / SIDE
+    x, y = np.meshgrid(along, along)
+    return x, y
 
 
 def _noise(
