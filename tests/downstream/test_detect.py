@@ -54,7 +54,7 @@ def test_frozen_detection_hands_back_what_it_measured(squares: BoxSet, encoder: 
     assert outcome.value == outcome.predictions.value("ap")
     assert outcome.chance == 0
     assert {"per_class", "steps", "seconds", "trials"} <= outcome.detail.keys()
-    assert outcome.detail["trials"].keys() == {"0.001", "0.002"}
+    assert outcome.detail["trials"].keys() >= {"0.001", "0.002"}
     assert (half.metric, three_quarters.metric) == ("ap50", "ap75")
     assert half.value == half.predictions.value("ap50")
     assert outcome.predictions.hashes.tolist() == sorted(squares.hashes[squares.indices("val")])

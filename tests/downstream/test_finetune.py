@@ -34,8 +34,8 @@ def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> 
         assert detail["steps"] == 60
         scratch = outcome.protocol == "scratch"
         rates = SHORT.scratch_learning_rates if scratch else SHORT.learning_rates
-        assert detail["learning_rate"] in rates
-        assert set(detail["trials"]) == {f"{rate:g}" for rate in rates}
+        assert f"{detail['learning_rate']:g}" in detail["trials"]
+        assert {f"{rate:g}" for rate in rates} <= set(detail["trials"])
         curve = detail["curve"]
         assert [point["step"] for point in curve] == [0, 3, 6, 12, 24, 36, 48, 60]
         assert curve[-1]["asked"] == pytest.approx(outcome.value)
@@ -78,7 +78,7 @@ def test_a_trial_never_sees_the_labels_that_judge_it(
     (outcome,) = classify(encoder, digits, protocols=("finetune",), labels=(0.3,), settings=SHORT)
     count = outcome.detail["label_count"]
     assert seen[-1] == count
-    assert len(seen) == 3
+    assert len(seen) == 1 + len(outcome.detail["trials"])
     assert all(part < count for part in seen[:-1])
 
 

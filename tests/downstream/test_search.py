@@ -18,7 +18,8 @@ PARTS = [np.array([0, 1]), np.array([2, 3])]
 class Told:
     """A training that only notes what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, worth: Callable[[float], float]) -> None:
+        self.worth = worth
         self.fits: list[tuple[list[int], float, int, bool]] = []
         self.scored: list[tuple[float, list[int]]] = []
         self.ticks: list[tuple[str, int, int]] = []
@@ -33,7 +34,7 @@ class Told:
 
     def score(self, model: float, items: Int64s) -> float:
         self.scored.append((model, items.tolist()))
-        return {0.1: 1.0, 0.2: 3.0, 0.3: 3.0}[model]
+        return self.worth(model)
 
     def run(self, rates: tuple[float, ...], parts: list[Int64s]) -> Searched[float]:
         def progress(*told: str | int) -> None:
@@ -46,7 +47,7 @@ class Told:
 
 
 def test_trials_are_scored_on_what_they_did_not_see() -> None:
-    told = Told()
+    told = Told({0.1: 1.0, 0.2: 3.0, 0.3: 3.0}.__getitem__)
     found = told.run((0.1, 0.2, 0.3), PARTS)
     assert found.rate == found.model == 0.2
     assert found.trials == {0.1: 2.0, 0.2: 6.0, 0.3: 6.0}
@@ -63,7 +64,30 @@ def test_trials_are_scored_on_what_they_did_not_see() -> None:
 
 @pytest.mark.parametrize(("rates", "parts"), [((0.1,), PARTS), ((0.1, 0.2), [])])
 def test_nothing_to_choose_is_not_tried(rates: tuple[float, ...], parts: list[Int64s]) -> None:
-    told = Told()
+    told = Told(lambda _: 1.0)
     assert told.run(rates, parts).rate == 0.1
     assert told.fits == [(TRAIN.tolist(), 0.1, 5, True)]
     assert told.ticks[-1] == ("fit", 5, 5)
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        {3e-4: 4, 1e-3: 6, 3e-3: 4},
+        {3e-4: 0, 1e-3: 2, 3e-3: 4, 1e-2: 6, 3e-2: 4},
+        {3e-4: 2, 1e-3: 0, 1e-4: 4, 3e-5: 6, 1e-5: 4},
+        {3e-4: 0, 1e-3: 2, 3e-3: 4, 1e-2: 6, 3e-2: 8},
+    ],
+)
+def test_the_search_goes_on_while_the_best_is_at_the_edge(tried: dict[float, float]) -> None:
+    told = Told(lambda rate: tried[rate] / len(PARTS))
+    found = told.run((3e-4, 1e-3), PARTS)
+    assert found.trials == tried
+    assert found.rate == max(tried, key=lambda rate: tried[rate])
+    assert told.ticks[-1] == ("fit", 5 + 4 * len(tried), 5 + 4 * len(tried))
+
+
+def test_rates_that_are_all_alike_end_the_search() -> None:
+    told = Told(lambda _: 0.0)
+    assert told.run((3e-4, 1e-3), PARTS).rate == 3e-4
+    assert len(told.fits) == 2 * 3 + 1

@@ -182,8 +182,9 @@ def test_trained_networks_learn_too(scenes: MaskedDataset, network: Encoder) -> 
     assert same_state(before, trace(network))
     assert (tuned.protocol, tuned.stage) == ("finetune", "last")
     assert tuned.detail["steps"] == 60
-    assert scratch.detail["learning_rate"] == 3e-3
-    assert scratch.detail["trials"]["1e-05"] < scratch.detail["trials"]["0.003"] <= 1
+    chosen = scratch.detail["learning_rate"]
+    assert chosen >= 3e-3
+    assert scratch.detail["trials"]["1e-05"] < scratch.detail["trials"][f"{chosen:g}"] <= 1
     for one in (tuned, scratch):
         assert one.value > one.chance + 0.25
 

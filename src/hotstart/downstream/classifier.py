@@ -38,8 +38,8 @@ class FinetuneSettings(Settings):
     """How `finetune`'s classifier starts: as the linear probe of the encoder, or at random, which
     spoils pretrained features in its first steps (Kumar 2022, arXiv:2202.10054). `scratch` has no
     features to probe: its classifier starts at random."""
-    learning_rates: tuple[float, ...] = Field(default=(1e-4, 3e-4), min_length=1)
-    """AdamW's for `finetune`, each tried on inner validation parts."""
+    learning_rates: tuple[float, ...] = Field(default=(3e-4, 1e-3), min_length=1)
+    """AdamW's for `finetune`, tried on inner validation parts, and from there as far as needed."""
     scratch_learning_rates: tuple[float, ...] = Field(default=(1e-3, 3e-3), min_length=1)
     """The same for `scratch`: random weights have further to go."""
     trial_folds: int = Field(default=2, ge=1)

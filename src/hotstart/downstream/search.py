@@ -7,7 +7,7 @@ on parts of the training items that the trial did not see.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from hotstart.downstream.outcome import Progress
 
 Int64s = npt.NDArray[np.int64]
+RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""Where a search goes on when the best rate is the lowest or the highest that was tried."""
 Model = TypeVar("Model")
 MadeModel = TypeVar("MadeModel", covariant=True)
 
@@ -47,7 +49,9 @@ class Searched(Generic[Model]):
         return {
             "label_count": items,
             "learning_rate": self.rate,
-            "trials": {f"{rate:g}": score / tried_on for rate, score in self.trials.items()},
+            "trials": {
+                f"{rate:g}": score / tried_on for rate, score in sorted(self.trials.items())
+            },
             "steps": steps,
             "seconds": self.seconds,
         }
@@ -67,26 +71,43 @@ def train_with_best_rate(
 ) -> Searched[Model]:
     """Try each of `rates` for `trial_steps`, then train on all of `train` with the best.
 
+    While the best is the lowest or the highest tried, the next of `RATES` in that direction is
+    tried too: a start that needs a rate outside the given ones must not lose for that.
+
     parts: rows of `train` (see `subsets.inner_folds`) that a trial leaves out and is scored on, one
     trial for each part and rate; without any, or with one rate, nothing is tried and the first rate
     counts. Among equals the first wins.
     """
     began = time.perf_counter()
     parts = parts if len(rates) > 1 else []
-    total = steps + trial_steps * len(rates) * len(parts)
-    done = 0
+    trials: dict[float, float] = {}
+    done, ahead = 0, list(rates)
 
     def tick() -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(name, done, total)
+            tries = (len(trials) + len(ahead)) * len(parts)
+            progress(name, done, steps + trial_steps * tries)
 
-    trials = dict.fromkeys(rates, 0.0)
-    for rate in rates:
+    while ahead:
+        rate = ahead[0]
+        score_of_rate = 0.0
         for part in parts:
             model = fit(np.delete(train, part), rate, trial_steps, tick, final=False)
-            trials[rate] += score(model, train[part])
-    best = max(trials, key=lambda rate: trials[rate])
+            score_of_rate += score(model, train[part])
+        trials[ahead.pop(0)] = score_of_rate
+        best = max(trials, key=lambda tried: trials[tried])
+        if parts and not ahead:
+            ahead = beyond(best, trials)
     model = fit(train, best, steps, tick, final=True)
     return Searched(model, best, trials, time.perf_counter() - began)
+
+
+def beyond(best: float, tried: Collection[float]) -> list[float]:
+    """The next of `RATES` below the lowest or above the highest tried, where that is the best."""
+    if best == max(tried):
+        return [rate for rate in RATES if rate > best][:1]
+    if best == min(tried):
+        return [rate for rate in RATES if rate < best][-1:]
+    return []

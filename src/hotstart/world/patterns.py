@@ -41,7 +41,7 @@ def _mixture(pattern: str, rng: np.random.Generator) -> npt.NDArray[np.float64]:
 
 @cache
 def _grid() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """x to the right and y down at the middle of each pixel, (SIDE, SIDE) each."""
+    """X to the right and y down at the middle of each pixel, (SIDE, SIDE) each."""
     along = (np.arange(SIDE) + 0.5) / SIDE
     x, y = np.meshgrid(along, along)
     return x, y
