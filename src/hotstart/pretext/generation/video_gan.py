@@ -101,7 +101,8 @@ class VideoGan(Gan):
             return super().forward(views, progress, player)
         streams = self.generator.streams(2 * views["noise"] - 1)
         made, shown = streams.clip, streams.mask.mean()
-        loss = generator_loss(self._believed(made, views, "made")) + self.settings.sparsity * shown
+        _, fake = self._believed(views, made)
+        loss = generator_loss(fake) + self.settings.sparsity * shown
         metrics = {"diversity": diversity(made, views["image"]), "mask": shown.detach()}
         return Step(loss, metrics, {"made": made.detach()})
 
