@@ -148,6 +148,16 @@ def test_teacher_follows_slowly_and_never_learns() -> None:
     assert not teacher(torch.ones(1, 3)).requires_grad
 
 
+@pytest.mark.parametrize("statistics", [False, True])
+def test_a_teacher_takes_over_statistics_where_asked(statistics: bool) -> None:
+    student = nn.BatchNorm1d(2)
+    teacher = Teacher(student, statistics=statistics)
+    student(torch.ones(4, 2))
+    teacher.update(student, ema_decay=0.5)
+    mean = teacher.network.get_buffer("running_mean")
+    torch.testing.assert_close(mean, torch.full((2,), 0.05 if statistics else 0.0))
+
+
 def test_heads_have_their_shapes() -> None:
     assert mlp((8, 16, 4), last_norm=True)(torch.rand(5, 8)).shape == (5, 4)
     decoder = ConvDecoder(16, channels=2, doublings=3)

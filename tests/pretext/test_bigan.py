@@ -147,7 +147,7 @@ def test_it_learns_to_make_what_it_sees_and_to_find_it_again() -> None:
     assert score.value < score.trivial / 2
     whole = centre_view(squares(64, 20_000)["image"], 32)
     with torch.no_grad():
-        again = task.make(task.latent(whole))
+        again = task.show(task.latent(whole))
     own = (again - whole).square().mean()
     rolled = (whole.roll(by, 0) for by in range(1, len(whole)))
     others = torch.stack([(again - other).square().mean() for other in rolled]).mean()

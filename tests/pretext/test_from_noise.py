@@ -18,7 +18,7 @@ from hotstart.errors import UsageError
 from hotstart.pretext import frechet
 from hotstart.pretext.from_noise import FromNoise
 from hotstart.pretext.registry import task_class
-from hotstart.pretext.task import Info
+from hotstart.pretext.task import Info, Progress, Step
 from tests.conformance.material import play_all
 
 SIZE = 32
@@ -92,7 +92,7 @@ def test_score_is_the_distance_of_made_from_whole_pictures(name: str) -> None:
     for i in range(3):
         noise = task._noise(12, draws(1).named(f"batch {i}"))
         assert noise.unique(dim=0).shape == (12, 100)
-        made.append(space(task.make(noise)))
+        made.append(space(task.show(noise)))
     assert score.value == pytest.approx(frechet.frechet_distance(real, torch.cat(made)))
 
 
@@ -103,7 +103,7 @@ def test_the_trivial_value_is_that_of_the_generator_before_training(name: str) -
     before = task.eval().score(iter(batches), draws(1))
     first = [p.clone() for p in task.untrained.parameters()]
     with torch.no_grad():
-        for weight in task.generator.parameters():
+        for weight in task.averaged.parameters():
             weight.normal_()
     after = task.score(iter(batches), draws(1))
     assert after.value != before.value
@@ -123,10 +123,10 @@ def test_a_perfect_generator_scores_near_zero_and_a_collapsed_one_does_not(
     task = make("gan").eval()
     batches = [noise_pictures(64, seed=seed) for seed in range(2)]
     others = iter([centre_view(noise_pictures(64, seed=9 + i)["image"], SIZE) for i in range(2)])
-    monkeypatch.setattr(task, "make", lambda noise: next(others))
+    monkeypatch.setattr(task, "show", lambda noise: next(others))
     perfect = task.score(iter(batches), draws(1))
     one = centre_view(noise_pictures(1, seed=9)["image"], SIZE)
-    monkeypatch.setattr(task, "make", lambda noise: one.expand(len(noise), -1, -1, -1))
+    monkeypatch.setattr(task, "show", lambda noise: one.expand(len(noise), -1, -1, -1))
     collapsed = task.score(iter(batches), draws(1))
     assert perfect.trivial is not None
     assert perfect.value < 0.2 * perfect.trivial
@@ -154,13 +154,13 @@ def test_a_walk_goes_from_one_noise_vector_to_another_in_equal_steps(
 ) -> None:
     task = make("gan").eval()
     seen: list[Tensor] = []
-    made = task.make
+    made = task.show
 
     def watched(noise: Tensor) -> Tensor:
         seen.append(noise)
         return made(noise)
 
-    monkeypatch.setattr(task, "make", watched)
+    monkeypatch.setattr(task, "show", watched)
     task._walks(draws(8))
     walks = seen[0].view(6, 8, -1)
     steps = walks.diff(dim=1)
@@ -168,6 +168,23 @@ def test_a_walk_goes_from_one_noise_vector_to_another_in_equal_steps(
     assert len(walks[:, 0].unique(dim=0)) == 6
     assert walks.min() >= 0
     assert walks.max() <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shown_is_made_by_an_average_that_follows(name: str) -> None:
+    task = make(name)
+    noise = torch.rand(4, 100)
+    first = task.eval().show(noise)
+    assert torch.equal(first, task.make(noise))
+    task.train().make(noise)  # Moves BatchNorm's statistics.
+    with torch.no_grad():
+        for weight in task.generator.parameters():
+            weight.add_(0.1)
+    assert torch.equal(task.eval().show(noise), first)
+    assert not torch.equal(task.make(noise), first)
+    for step in range(200):
+        task.after_step(Step(torch.zeros(())), Progress(step, 200))
+    torch.testing.assert_close(task.show(noise), task.make(noise))
 
 
 def test_generate_is_a_function_of_the_draws() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +34,13 @@ def ema_schedule(base: float, fraction: float) -> float:
 class Teacher(nn.Module):
     """theta_teacher <- ema_decay theta_teacher + (1 - ema_decay) theta_student, after each step.
 
-    As in Tarvainen 2017 (arXiv:1703.01780) and BYOL (arXiv:2006.07733, eq. 1). Its BatchNorm keeps
-    statistics of its own.
+    As in Tarvainen 2017 (arXiv:1703.01780) and BYOL (arXiv:2006.07733, eq. 1). statistics: those of
+    BatchNorm follow the student's likewise; else it keeps its own, of what it sees in training.
     """
 
-    def __init__(self, student: nn.Module) -> None:
+    def __init__(self, student: nn.Module, *, statistics: bool = False) -> None:
         super().__init__()
+        self.statistics = statistics
         self.network = copy.deepcopy(student).requires_grad_(False)
 
     @torch.no_grad()
@@ -49,6 +51,10 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def update(self, student: nn.Module, ema_decay: float) -> None:
         """Move towards `student`; ema_decay in 0..1, 1 = stand still."""
-        mine = [p.data for p in self.network.parameters()]
-        theirs = [p.data for p in student.parameters()]
+        mine, theirs = ([*self._followed(network)] for network in (self.network, student))
         torch._foreach_lerp_(mine, theirs, 1 - ema_decay)
+
+    def _followed(self, network: nn.Module) -> Iterator[Tensor]:
+        yield from (p.data for p in network.parameters())
+        if self.statistics:
+            yield from (b for b in network.buffers() if b.is_floating_point())

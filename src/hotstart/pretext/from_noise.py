@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hotstart.augment import ViewSettings, centre_view, random_view
 from hotstart.config import Field
-from hotstart.encoders import ConvGenerator, Encoder
+from hotstart.encoders import ConvGenerator, Encoder, Teacher, decay_for
 from hotstart.pretext import frechet
 from hotstart.pretext.adversarial import statistics_kept
 from hotstart.pretext.diff_augment import Operation, diff_augment, draw_augment
@@ -21,14 +21,18 @@ from hotstart.pretext.task import (
     Info,
     Panel,
     PretextTask,
+    Progress,
     Score,
     Settings,
+    Step,
     Views,
     batch_rows,
     to_uint8,
 )
 
 ROWS, COLUMNS = 6, 8
+AVERAGED = 0.999
+"""The decay of the generator's average in long runs."""
 LEVELS = 256
 
 
@@ -59,6 +63,7 @@ class FromNoise(PretextTask):
     def __init__(self, encoder: Encoder, settings: FromNoiseSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
         self.generator = self._new_generator()
+        self.averaged = Teacher(self.generator, statistics=True)
         # What a trained generator is compared with: itself before the first step.
         self.untrained = copy.deepcopy(self.generator).requires_grad_(False)
         self.space = self._new_space()
@@ -99,6 +104,19 @@ class FromNoise(PretextTask):
         pictures: Tensor = self.generator(2 * noise - 1)
         return pictures
 
+    @torch.no_grad()
+    def show(self, noise: Tensor) -> Tensor:
+        """As `make`, by the generator's moving average: what is measured and shown.
+
+        A generator at play moves around what it seeks (Yazici 2019, arXiv:1806.04498).
+        """
+        pictures: Tensor = self.averaged(2 * noise - 1)
+        return pictures
+
+    def after_step(self, step: Step, progress: Progress) -> None:
+        """The average follows."""
+        self.averaged.update(self.generator, decay_for(progress.total_steps, AVERAGED))
+
     def augmented(self, pictures: Tensor, views: Views, which: str) -> Tensor:
         """What the discriminator sees of pictures; `which` is "real" or "made"."""
         if self.settings.augment:
@@ -108,7 +126,7 @@ class FromNoise(PretextTask):
     @torch.no_grad()
     def generate(self, batch: Batch, rng: Draws) -> Tensor:
         """A picture from noise for each row."""
-        return self.make(self._noise(batch_rows(batch), rng))
+        return self.show(self._noise(batch_rows(batch), rng))
 
     def _noise(self, rows: int, rng: Draws) -> Tensor:
         drawn = rng.named("noise").batch(0, rows).uniform(0, 1, self.settings.noise)
@@ -124,7 +142,7 @@ class FromNoise(PretextTask):
         for i, batch in enumerate(batches):
             noise = self._noise(batch_rows(batch), rng.named(f"batch {i}"))
             real.append(self.space(self._whole(batch)))
-            made.append(self.space(self.make(noise)))
+            made.append(self.space(self.show(noise)))
             before.append(self.space(self._before(noise)))
         features = torch.cat(real)
         value, trivial = (
@@ -162,7 +180,7 @@ class FromNoise(PretextTask):
         )
 
     def _samples(self, rng: Draws) -> Panel:
-        made = self.make(self._noise(ROWS * COLUMNS, rng.named("samples")))
+        made = self.show(self._noise(ROWS * COLUMNS, rng.named("samples")))
         return self._table(
             "samples",
             "Made from noise",
@@ -179,7 +197,7 @@ class FromNoise(PretextTask):
             "Walks through noise",
             "From one noise vector to another in equal steps, a walk in each row: where pictures "
             "change smoothly, the generator has not learnt them by heart (Radford 2016).",
-            self.make(steps.flatten(0, 1)),
+            self.show(steps.flatten(0, 1)),
         )
 
     def _table(self, name: str, title: str, caption: str, pictures: Tensor) -> Panel:

@@ -130,7 +130,7 @@ class Bigan(FromNoise):
     def _reconstructions(self, batch: Batch) -> Panel:
         count = min(ROWS, len(batch["image"]))
         whole = centre_view(batch["image"].select(range(count)), self.info.size)
-        again = self.make(self.latent(whole))
+        again = self.show(self.latent(whole))
         psnr = psnr_db(again, whole, torch.ones_like(whole[:, :1], dtype=torch.bool)).tolist()
         return Panel(
             f"{self.name}-reconstruction",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -133,7 +133,8 @@ class VideoGan(Gan):
         )
 
     def _streams(self, rng: Draws) -> Panel:
-        made = self.generator.streams(2 * self._noise(SHOWN, rng.named("samples")) - 1)
+        averaged: Any = self.averaged.network
+        made = averaged.streams(2 * self._noise(SHOWN, rng.named("samples")) - 1)
         ends, some = (0, 7), (0, 2, 4, 7)
         mask = made.mask.expand_as(made.foreground)
         columns = [f"foreground {t + 1}" for t in ends] + [f"mask {t + 1}" for t in ends]
