@@ -14,6 +14,7 @@ from hotstart.pretext.adversarial import (
     diversity,
     generator_loss,
     judgement,
+    statistics_kept,
 )
 from hotstart.pretext.from_noise import FromNoise, FromNoiseSettings
 from hotstart.pretext.task import Info, OptimiserSettings, Player, Progress, Settings, Step, Views
@@ -24,8 +25,12 @@ class GanSettings(FromNoiseSettings):
 
     real_label: float = Field(default=0.9, gt=0.5, le=1)
     """What the discriminator is to answer to real pictures: 1, or less, so that it stays unsure."""
+    one_batch: bool = True
+    """BatchNorm sees real and made pictures together. In batches of their own (DCGAN), it takes
+    away what all made pictures have in common, and an encoder that pools its last map no longer
+    sees it: a pattern of blocks then costs nothing. Its running statistics are then the real's."""
     generator: OptimiserSettings = OptimiserSettings(
-        name="adamw", learning_rate=8e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=4e-3, weight_decay=0.0, momentum=0.5
     )
 
 
@@ -38,15 +43,14 @@ class Gan(FromNoise):
     saturate.
 
     Deviations: any encoder for DCGAN's own discriminator; one-sided label smoothing (Salimans
-    2016) and DiffAugment (Zhao 2020); AdamW with a schedule. Real and made pictures share a batch:
-    in batches of their own, BatchNorm takes away what all made pictures have in common, and an
-    encoder that pools its last map no longer sees it. A pattern of blocks then costs nothing.
+    2016) and DiffAugment (Zhao 2020); real and made pictures in one batch (`one_batch`); AdamW with
+    a schedule; the generator's moving average is what is measured.
     """
 
     name: ClassVar[str] = "gan"
     Settings: ClassVar[type[Settings]] = GanSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=4e-3, weight_decay=0.0, momentum=0.5
+        name="adamw", learning_rate=1e-3, weight_decay=0.0, momentum=0.5
     )
     # A game takes many moves: a small batch makes more of them in the same time.
     batch_size: ClassVar[int] = 32
@@ -68,16 +72,30 @@ class Gan(FromNoise):
         """- log D(G(z)) for the generator; eq. 1 for the discriminator, on the same pictures."""
         if player == "generator":
             made = self.make(views["noise"])
-            _, fake = self._believed(views, made)
-            metrics = {"diversity": diversity(made, views["image"])}
-            return Step(generator_loss(fake), metrics, {"made": made.detach()})
-        real, fake = self._believed(views, views["made"])
+            loss = generator_loss(self._on_made(made, views))
+            return Step(
+                loss, {"diversity": diversity(made, views["image"])}, {"made": made.detach()}
+            )
+        real, fake = self._on_both(views["made"], views)
         loss = discriminator_loss(real, fake, self.settings.real_label)
         return Step(loss, judgement(real, fake))
 
-    def _believed(self, views: Views, made: Tensor) -> tuple[Tensor, Tensor]:
+    def _on_both(self, made: Tensor, views: Views) -> tuple[Tensor, Tensor]:
         """Logits (B,) each of the discriminator on real and made pictures, high for the former."""
-        seen = [self.augmented(views["image"], views, "real"), self.augmented(made, views, "made")]
-        logits: Tensor = self.judge(self.encoder(torch.cat(seen)))
-        real, fake = logits.squeeze(1).chunk(2)
-        return real, fake
+        seen = self.augmented(views["image"], views, "real")
+        if self.settings.one_batch:
+            both = self._judged(torch.cat([seen, self.augmented(made, views, "made")]))
+            real, fake = both.chunk(2)
+            return real, fake
+        return self._judged(seen), self._on_made(made, views)
+
+    def _on_made(self, made: Tensor, views: Views) -> Tensor:
+        """The second of `_on_both`."""
+        if self.settings.one_batch:
+            return self._on_both(made, views)[1]
+        with statistics_kept(self.encoder):
+            return self._judged(self.augmented(made, views, "made"))
+
+    def _judged(self, pictures: Tensor) -> Tensor:
+        logits: Tensor = self.judge(self.encoder(pictures))
+        return logits.squeeze(1)

@@ -40,6 +40,8 @@ FRAMES, SECONDS = 8, 7 / 8
 class VideoGanSettings(GanSettings):
     """Settings of `video_gan`."""
 
+    one_batch: bool = False
+    """As of `gan`; in one batch the discriminator of short clips won before anything was made."""
     sparsity: float = Field(default=0.1, ge=0)
     """What a mask of 1 costs the generator: what rests is to be left to the background."""
     seconds: float = Field(default=SECONDS, gt=0)
@@ -64,6 +66,9 @@ class VideoGan(Gan):
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(FRAMES, SECONDS)}
     accepts: ClassVar[frozenset[str]] = frozenset({"video"})
     metric: ClassVar[str] = frechet.METRIC_OF_CLIPS
+    optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
+        name="adamw", learning_rate=4e-3, weight_decay=0.0, momentum=0.5
+    )
     Settings: ClassVar[type[Settings]] = VideoGanSettings
     settings: VideoGanSettings
     generator: ClipGenerator
@@ -101,8 +106,7 @@ class VideoGan(Gan):
             return super().forward(views, progress, player)
         streams = self.generator.streams(2 * views["noise"] - 1)
         made, shown = streams.clip, streams.mask.mean()
-        _, fake = self._believed(views, made)
-        loss = generator_loss(fake) + self.settings.sparsity * shown
+        loss = generator_loss(self._on_made(made, views)) + self.settings.sparsity * shown
         metrics = {"diversity": diversity(made, views["image"]), "mask": shown.detach()}
         return Step(loss, metrics, {"made": made.detach()})
 
