@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.boxed import write_coco
+
+BOXED = {"train": 6, "val": 3, "test": 2}
 Make = Callable[..., npt.NDArray[np.uint8]]
 
 
@@ -27,3 +31,9 @@ def picture() -> Make:
         return pixels
 
     return write
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A folder in COCO's format and the content of its files."""
+    return tmp_path / "coco", write_coco(tmp_path / "coco", BOXED)
