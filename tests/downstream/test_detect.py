@@ -22,6 +22,7 @@ from hotstart.downstream.detector_training import (
     fit_detector,
     training_view,
 )
+from hotstart.downstream.search import RATES, beyond
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from tests.boxed import write_coco
@@ -54,7 +55,9 @@ def test_frozen_detection_hands_back_what_it_measured(squares: BoxSet, encoder: 
     assert outcome.value == outcome.predictions.value("ap")
     assert outcome.chance == 0
     assert {"per_class", "steps", "seconds", "trials"} <= outcome.detail.keys()
-    assert outcome.detail["trials"].keys() >= {"0.001", "0.002"}
+    tried = [float(rate) for rate in outcome.detail["trials"]]
+    assert {1e-3, 2e-3} <= set(tried) <= {1e-3, 2e-3, *RATES}
+    assert not beyond(outcome.detail["learning_rate"], tried), "the search went on"
     assert (half.metric, three_quarters.metric) == ("ap50", "ap75")
     assert half.value == half.predictions.value("ap50")
     assert outcome.predictions.hashes.tolist() == sorted(squares.hashes[squares.indices("val")])

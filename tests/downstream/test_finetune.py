@@ -11,6 +11,7 @@ from hotstart.downstream.classifier import Classifier, FinetuneSettings, fit_cla
 from hotstart.downstream.classify import classify
 from hotstart.downstream.linear import fit_linear_probe
 from hotstart.downstream.reading import Reading, Stills
+from hotstart.downstream.search import RATES, beyond
 from hotstart.encoders import Encoder
 from tests.downstream.traces import same_state, trace
 
@@ -34,8 +35,10 @@ def test_beats_chance_and_tells_its_curve(digits: Dataset, encoder: Encoder) -> 
         assert detail["steps"] == 60
         scratch = outcome.protocol == "scratch"
         rates = SHORT.scratch_learning_rates if scratch else SHORT.learning_rates
-        assert f"{detail['learning_rate']:g}" in detail["trials"]
-        assert {f"{rate:g}" for rate in rates} <= set(detail["trials"])
+        tried = [float(rate) for rate in detail["trials"]]
+        assert detail["learning_rate"] in tried
+        assert set(rates) <= set(tried) <= {*rates, *RATES}
+        assert not beyond(detail["learning_rate"], tried), "the search went on"
         curve = detail["curve"]
         assert [point["step"] for point in curve] == [0, 3, 6, 12, 24, 36, 48, 60]
         assert curve[-1]["asked"] == pytest.approx(outcome.value)

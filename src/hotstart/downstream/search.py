@@ -92,11 +92,11 @@ def train_with_best_rate(
 
     while ahead:
         rate = ahead[0]
-        score_of_rate = 0.0
-        for part in parts:
-            model = fit(np.delete(train, part), rate, trial_steps, tick, final=False)
-            score_of_rate += score(model, train[part])
-        trials[ahead.pop(0)] = score_of_rate
+        scores = [
+            score(fit(np.delete(train, part), rate, trial_steps, tick, final=False), train[part])
+            for part in parts
+        ]
+        trials[ahead.pop(0)] = sum(scores)
         best = max(trials, key=lambda tried: trials[tried])
         if parts and not ahead:
             ahead = beyond(best, trials)

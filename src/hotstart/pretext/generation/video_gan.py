@@ -58,8 +58,8 @@ class VideoGan(Gan):
     penalty on the mask; the discriminator of section 2.3, convolutions in space and time, whose
     features they take for action recognition: the encoder with one linear unit on h.
 
-    Deviations: those of `gan`; clips of 8 frames, that were not stabilised; the penalty is the mean
-    of the mask.
+    Deviations: those of `gan`, but for `one_batch`; clips of 8 frames, that were not
+    stabilised; the penalty is the mean of the mask.
     """
 
     name: ClassVar[str] = "video_gan"
