@@ -26,7 +26,7 @@ PAGE = HERE.parent / "docs" / "performance.md"
 KEPT = PAGE.with_suffix("")
 BEGIN, END = "<!-- table: made by benchmarks/all.py -->", "<!-- end of table -->"
 NEEDS_DATA = ("time_to_accuracy",)
-PACKAGES = ("torch", "torchvision", "timm", "lightly", "albumentations", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "timm", "lightly", "albumentations", "kornia", "scikit-learn")
 
 
 def run(name: str, data: str | None) -> None:

@@ -82,8 +82,10 @@ def index(rows: list[Row]) -> Iterable[Line]:
     yield at_most(f"memory {of}, a file", most["bytes_a_file"], BYTES_A_FILE, " bytes")
     growth = most["seconds"] / least["seconds"] / (most["files"] / least["files"])
     yield at_most(f"time a file {of}, over that of {least['files']:,}", growth, 1.25, "x")
-    again = max(r["seconds"] for r in rows if r["contender"] == "hotstart, second start")
-    yield at_most("second start", again, SECOND_START_SECONDS, " s")
+    for row in rows:
+        if row["contender"] == "hotstart, second start":
+            what = f"second start, {row['files']:,} pictures"
+            yield at_most(what, row["seconds"], SECOND_START_SECONDS, " s")
 
 
 def cache(rows: list[Row]) -> Iterable[Line]:

@@ -2,7 +2,7 @@
 
     python benchmarks/views.py [FOLDER] [--sizes 32,64,128,224] [--seconds S] [--rounds N] [--json]
 
-Every contender (Hotstart, lightly, albumentations, torchvision v2, and kornia where installed)
+Every contender (Hotstart, lightly, albumentations, torchvision v2, kornia)
 makes the two views of SimCLR (arXiv:2002.05709, appendix A) in one thread, from the same pictures:
 decoded ones, as Hotstart's cache keeps them, and JPEG files. Contenders take turns (A B A B ...),
 `--rounds` times, at least `--seconds` a turn; the median is printed, and Hotstart's over the

@@ -146,7 +146,7 @@ def embed(
 
 def report(folder: str | Path) -> Path:
     """Write `report.html`, one self-contained page, for a run or a folder of runs."""
-    from hotstart.report import write_report
+    from hotstart.report.page import write_report
 
     return write_report(Path(folder))
 

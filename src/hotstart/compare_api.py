@@ -113,7 +113,7 @@ def compare(
             values["minutes"] = DEFAULT_MINUTES
         asked, folder = check(values | machine), Path(out)
     from hotstart.league.compare import run_league
-    from hotstart.report import write_report
+    from hotstart.report.page import write_report
 
     found = run_league(
         asked,

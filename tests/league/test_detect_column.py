@@ -14,7 +14,7 @@ from hotstart.downstream.detector_training import DetectSettings
 from hotstart.league.compare import run_league
 from hotstart.league.predictions import load_predictions
 from hotstart.league.settings import check
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 from tests.boxed import write_coco
 from tests.league.test_compare import Pretence
 

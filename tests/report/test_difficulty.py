@@ -10,8 +10,8 @@ import pytest
 
 from hotstart.league.records import read_records, write_records
 from hotstart.league.statistics import holm
-from hotstart.report import write_report
 from hotstart.report.difficulty import Difficulty, difficulties
+from hotstart.report.page import write_report
 from hotstart.report.plot import plot
 from hotstart.report.reading import Reading, main_question, read
 from hotstart.report.runs import read_runs

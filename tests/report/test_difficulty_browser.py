@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 
 from .browser import CHROMIUM, DARK, LIGHT, answer, asked, contrast, opened, rgb, told_by
 from .fake_sweeps import write_sweeps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 
 from .browser import CHROMIUM, DARK, LIGHT, QUIET, answer, asked, contrast, opened, rgb, told_by
 from .fake_leagues import write_league, write_league_of_eight

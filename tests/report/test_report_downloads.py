@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from hotstart.league.records import Record, read_records, write_records
-from hotstart.report import write_report
 from hotstart.report.downloads import records_of, table_of
+from hotstart.report.page import write_report
 from hotstart.report.price import price_of
 from hotstart.report.provenance import settings_of
 from hotstart.report.reading import Reading, read

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 
 from .browser import CHROMIUM, answer
 from .fake_maps import colour_of, write_map

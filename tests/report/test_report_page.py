@@ -10,7 +10,7 @@ import pytest
 
 from hotstart.errors import DataError
 from hotstart.league.records import Record, write_records
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 
 from .fake_leagues import write_league
 from .fake_runs import HOSTILE, record, write_panel, write_run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hotstart.report import write_report
+from hotstart.report.page import write_report
 
 from .browser import CHROMIUM, answer, asked, opened, told_by
 from .fake_leagues import write_league

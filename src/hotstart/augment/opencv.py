@@ -22,6 +22,11 @@ from hotstart.data.sample import Pictures
 
 Array = npt.NDArray[np.float32]
 UNIT = np.float32(1 / 255)
+THREADED_FROM_PX = 128
+"""Views smaller than this are made by one thread: each call into OpenCV takes a few microseconds,
+less than it takes two threads to hand the interpreter to each other."""
+SMALL_VALUES = 64 * 64 * 3
+"""Values of a picture up to which all pictures are made float at once, not crop by crop."""
 
 
 def apply(
@@ -29,14 +34,17 @@ def apply(
 ) -> Tensor:
     """Make the views; see `hotstart.augment.views.apply_view`.
 
-    `threads` is torch's number of threads by default; the result does not depend on it.
+    `threads`: by default torch's number of threads, one for views below 128 px; the result does not
+    depend on it.
     """
     rows = len(parameters)
     # NumPy asks the kernel for huge pages, torch does not: at 224 px, filling fresh small pages
     # takes half as long as making the views.
     views = np.empty((rows, size, size, 3), np.float32)
     work = _Work(pictures, parameters, views)
-    threads = min(threads or torch.get_num_threads(), rows)
+    if threads is None:
+        threads = torch.get_num_threads() if size >= THREADED_FROM_PX else 1
+    threads = min(threads, rows)
     if threads <= 1:
         work(0, rows)
     else:
@@ -59,6 +67,9 @@ class _Work:
         self.views = views
         self.size = views.shape[1]
         self.pixels = pictures.pixels.numpy()
+        self.floats: Array | None = None
+        if self.pixels.size <= SMALL_VALUES * len(pictures):
+            self.floats = np.multiply(self.pixels, UNIT, dtype=np.float32)
         self.sources = list(
             zip(
                 pictures.offsets.tolist(),
@@ -112,20 +123,23 @@ class _Work:
     def resample(self, row: int, view: Array) -> None:
         offset, full_height, full_width = self.sources[row]
         x, y, width, height = self.boxes[row]
-        picture = self.pixels[offset : offset + full_height * full_width * 3]
-        picture = picture.reshape(full_height, full_width, 3)[y : y + height, x : x + width]
-        size = self.size
+        size, end = self.size, offset + full_height * full_width * 3
+        shrinks = width > size or height > size
+        ready = self.floats is not None and not shrinks
+        packed = self.floats if self.floats is not None and not shrinks else self.pixels
+        picture = packed[offset:end].reshape(full_height, full_width, 3)
+        picture = picture[y : y + height, x : x + width]
         if width == size and height == size:
-            np.multiply(picture, UNIT, out=view)
+            np.multiply(picture, 1 if ready else UNIT, out=view)
             return
-        if width > size or height > size:
+        if shrinks:
             # The weights down the columns carry the division by 255.
             across, down = self.across[row], self.down[row]
             crop = cv2.sepFilter2D(
                 picture, cv2.CV_32F, across, down, borderType=cv2.BORDER_REPLICATE
             )
         else:
-            crop = np.multiply(picture, UNIT, dtype=np.float32)
+            crop = picture if ready else np.multiply(picture, UNIT, dtype=np.float32)
         cv2.resize(crop, (size, size), view, interpolation=cv2.INTER_LINEAR)
 
 
@@ -133,6 +147,8 @@ def _trimmed(weights: Tensor, radii: Tensor) -> list[Array]:
     """The kernels one by one, without the zeros around them."""
     centre = weights.shape[1] // 2
     rows = weights.numpy()
+    if not centre:
+        return [rows[0]] * len(rows)  # nothing is filtered
     return [
         row[centre - radius : centre + radius + 1]
         for row, radius in zip(rows, radii.tolist(), strict=True)

@@ -154,8 +154,12 @@ def draw_view(settings: ViewSettings, pictures: Pictures, size: int, rng: Draws)
     sigma = torch.where(blur, rng.uniform(*settings.blur_sigma), 0.0)
     solarise = _happens(settings.solarise, rng)
     cut = _happens(settings.cutout, rng)
-    side = torch.full_like(heights, size)
-    hole = draw_boxes(side, side, settings.cutout_scale, settings.cutout_ratio, rng)
+    if settings.cutout > 0:
+        side = torch.full_like(heights, size)
+        hole = draw_boxes(side, side, settings.cutout_scale, settings.cutout_ratio, rng)
+    else:
+        _box_draws(rng)
+        hole = torch.zeros(len(heights), 4, dtype=torch.int64)
     return ViewParameters(
         box=box,
         flip=flip,
@@ -178,8 +182,7 @@ def draw_boxes(heights: Tensor, widths: Tensor, scale: Range, ratio: Range, rng:
     attempts that fits; else the largest box in the middle whose ratio is allowed. The place is
     uniform among all whole pixels. Returns int64 (B, 4): x, y, width, height.
     """
-    attempts = rng.uniform(0, 1, ATTEMPTS, 2)
-    place = rng.uniform(0, 1, 2)
+    attempts, place = _box_draws(rng)
     full_height, full_width = heights[:, None], widths[:, None]
     area = (full_height * full_width) * (scale[0] + attempts[..., 0] * (scale[1] - scale[0]))
     low, high = math.log(ratio[0]), math.log(ratio[1])
@@ -196,6 +199,11 @@ def draw_boxes(heights: Tensor, widths: Tensor, scale: Range, ratio: Range, rng:
     corner = torch.minimum((place * (spare + 1)).long(), spare)
     corner = torch.where(found[:, None], corner, spare // 2)
     return torch.cat([corner, width[:, None], height[:, None]], 1)
+
+
+def _box_draws(rng: Draws) -> tuple[Tensor, Tensor]:
+    """Area and shape of each attempt (B, 10, 2), and the place (B, 2)."""
+    return rng.uniform(0, 1, ATTEMPTS, 2), rng.uniform(0, 1, 2)
 
 
 def _within(full: Tensor, limit: Tensor) -> Tensor:

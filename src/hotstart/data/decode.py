@@ -131,7 +131,7 @@ def _decode(data: bytes, short_side: int | None) -> Array:
         elif png.bits == 16 or png.colour_type in (4, 6):
             picture = _deep_or_transparent(png.bare)
         else:
-            picture = _by_opencv(png.bare, cv2.IMREAD_COLOR)
+            picture = _by_opencv(png.bare)
         return _turn(picture, png.orientation)
     return _by_pillow(data)
 
@@ -139,20 +139,22 @@ def _decode(data: bytes, short_side: int | None) -> Array:
 def _reduction(short: int, short_side: int | None) -> int:
     """OpenCV's flag for the strongest scaled decoding that leaves `short_side` pixels."""
     for factor, flag in (
-        (8, cv2.IMREAD_REDUCED_COLOR_8),
-        (4, cv2.IMREAD_REDUCED_COLOR_4),
-        (2, cv2.IMREAD_REDUCED_COLOR_2),
+        (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+        (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+        (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
     ):
         if short_side is not None and short >= factor * short_side:
             return flag
-    return cv2.IMREAD_COLOR
+    return 0
 
 
-def _by_opencv(data: bytes, flag: int) -> Array:
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+def _by_opencv(data: bytes, reduction: int = 0) -> Array:
+    # The flags of reduction are named after grey, and are the same bits for RGB.
+    flags = reduction | cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if found is None:
         raise Unreadable("damaged: the decoder gave up")
-    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=found)  # type: ignore[return-value]
+    return found  # type: ignore[return-value]
 
 
 def _deep_or_transparent(data: bytes) -> Array:

@@ -37,6 +37,8 @@ WORLD, RENDERED = "world:", "world.json"
 """How the name of a rendered world begins, and what lies in a folder that holds one."""
 RECORDED = "recorded:"
 """How a folder that CARLA or AirSim filled is named."""
+CAMERA, FRAMES = "camera:", "frames:"
+"""How pictures under a moving camera are named, and videos that lie as folders of pictures."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -56,13 +58,18 @@ def discover(
     Raises `DataError` when there is nothing to be used, `UsageError` when `label` or `group` does
     not fit the data.
     """
-    from hotstart.data import camera, frame_folders, named, table
+    from hotstart.data import named, table
 
     text = str(data)
-    if text.startswith(camera.PREFIX):
-        where, _, query = text.removeprefix(camera.PREFIX).partition("?")
+    if text.startswith(CAMERA):
+        # Each kind of data brings its own libraries, loaded only where it is asked for.
+        from hotstart.data import camera
+
+        where, _, query = text.removeprefix(CAMERA).partition("?")
         return camera.open_camera(discover(where, label, group, progress), query)
-    if text.startswith(frame_folders.PREFIX):
+    if text.startswith(FRAMES):
+        from hotstart.data import frame_folders
+
         return frame_folders.open_frames(text, label, group)
     if text.startswith(RECORDED):
         return _engine("recorded", text, label, group)

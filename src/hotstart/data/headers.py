@@ -87,7 +87,7 @@ def read_jpeg(data: bytes) -> Jpeg:
         position += 2 + length
     if frame is None:
         raise Unreadable("damaged: a JPEG without a frame header")
-    if data.find(b"\xff\xd9", position) < 0:
+    if data.rfind(b"\xff\xd9") < position:  # from the end, where it is when all is well
         raise Unreadable("truncated: the end of the JPEG is missing")
     marker, bits, height, width, channels = frame
     common = marker in (0xC0, 0xC1, 0xC2) and bits == 8 and channels in (1, 3)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hotstart.data.allocator import give_back
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.errors import DataError
 
@@ -22,16 +23,15 @@ SUFFIXES = frozenset(
 )
 """Lower-case endings of the files that are taken for pictures."""
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"}
-    | {".ogv"}
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm"}) | frozenset(
+    {".mpg", ".mpeg", ".wmv", ".flv", ".ogv"}
 )
 """Those that are taken for videos; a GIF may be either."""
 
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga"})
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
-FLUSH = 16_384
+FLUSH = 2_048
 """Names held as Python strings before they are packed; keeps a folder of millions small."""
 
 
@@ -97,9 +97,9 @@ class _Collected:
     folders: list[bytes] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     names: bytearray = field(default_factory=bytearray)
-    lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    sizes: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    changed: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    changed: array[int] = field(default_factory=lambda: array("q"))
     problems: list[Quarantined] = field(default_factory=list)
     others: int = 0
     videos: int = 0
@@ -107,15 +107,14 @@ class _Collected:
 
     def index(self, root: Path) -> Index:
         folder = np.repeat(np.arange(len(self.folders), dtype=np.uint32), self.counts)
-        empty = [np.empty(0, np.int64)]
         return Index(
             root=root,
             folders=tuple(self.folders),
             folder=folder,
-            names=np.frombuffer(bytes(self.names), dtype=np.uint8),
-            ends=np.concatenate(self.lengths or empty).cumsum(),
-            sizes=np.concatenate(self.sizes or empty),
-            changed=np.concatenate(self.changed or empty),
+            names=np.frombuffer(self.names, dtype=np.uint8),
+            ends=np.frombuffer(self.lengths, dtype=np.int64).cumsum(),
+            sizes=np.frombuffer(self.sizes, dtype=np.int64),
+            changed=np.frombuffer(self.changed, dtype=np.int64),
             problems=tuple(self.problems),
             others=self.others,
             videos=self.videos,
@@ -159,7 +158,9 @@ def walk(root: Path, suffixes: frozenset[str] = SUFFIXES) -> Index:
     except OSError as error:
         raise DataError(f"{root} cannot be read: {error.strerror}") from None
     _walk(found, os.fsencode(root), b"", (status.st_dev, status.st_ino), frozenset())
-    return found.index(root)
+    index = found.index(root)
+    give_back()  # as much again as is kept was in the way while it grew
+    return index
 
 
 def _walk(
@@ -259,9 +260,9 @@ def _add_sorted(
     table[inside] = letters[letters != 0]
     order = np.argsort(table.view(f"S{width}").ravel(), kind="stable")
     found.names += table[order][inside[order]].tobytes()
-    found.lengths.append(lengths[order])
-    found.sizes.append(np.frombuffer(sizes, dtype=np.int64)[order])
-    found.changed.append(np.frombuffer(changed, dtype=np.int64)[order])
+    found.lengths.frombytes(lengths[order].tobytes())
+    found.sizes.frombytes(np.frombuffer(sizes, dtype=np.int64)[order].tobytes())
+    found.changed.frombytes(np.frombuffer(changed, dtype=np.int64)[order].tobytes())
     found.folders.append(folder)
     found.counts.append(len(stops))
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 from torch import Tensor
 
@@ -37,6 +35,10 @@ def lay_out(features: Tensor) -> Layout:
     who lies beside whom has a meaning. The same features give the same map, bit for bit, on one
     machine; values that are not finite count as 0.
     """
+    # Slow to load, and asked for once a run is trained: training does not wait for them.
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     known = features.detach().float().cpu().nan_to_num(0.0, 0.0, 0.0)
     table = Standardiser.fit(known)(known).double().numpy()
     # With several threads, sums are taken in another order each time, and t-SNE magnifies that.

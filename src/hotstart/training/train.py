@@ -14,6 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from hotstart.config import PretrainSettings, parse
+from hotstart.data.allocator import keep_memory
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, Spec, to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
@@ -22,7 +23,6 @@ from hotstart.pretext.registry import find, own_settings, task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
-from hotstart.training.allocator import keep_memory
 from hotstart.training.budget import steps_for_epochs, steps_for_minutes
 from hotstart.training.compilation import compile_choice, compile_encoders, machine_words
 from hotstart.training.log import Listener, Log
