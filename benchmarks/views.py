@@ -2,9 +2,9 @@
 
     python benchmarks/views.py [FOLDER] [--sizes 32,64,128,224] [--seconds S] [--rounds N] [--json]
 
-Every contender (Hotstart, lightly, albumentations, torchvision v2, kornia)
-makes the two views of SimCLR (arXiv:2002.05709, appendix A) in one thread, from the same pictures:
-decoded ones, as Hotstart's cache keeps them, and JPEG files. Contenders take turns (A B A B ...),
+Every contender (Hotstart, lightly, albumentations, torchvision v2, kornia) makes the two views of
+SimCLR (arXiv:2002.05709, appendix A) in one thread, from the same pictures: decoded ones, as
+Hotstart's cache keeps them, and JPEG files. Contenders take turns (A B A B ...),
 `--rounds` times, at least `--seconds` a turn; the median is printed, and Hotstart's over the
 peer's. Time is CPU time of the process, so that neighbours on the machine disturb little.
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import math
 import platform
@@ -163,15 +162,13 @@ def from_decoded(size: int, pictures: list[Picture]) -> dict[str, Turn]:
     as_pillow = [Image.fromarray(picture) for picture in pictures]
     as_tensor = [torch.from_numpy(picture).permute(2, 0, 1).contiguous() for picture in pictures]
     rows = list(range(len(pictures)))
-    turns = {
+    return {
         "hotstart": hotstart_turn(size, Cycle(rows, BATCH), packed.select),
         "lightly": peer_turn(Cycle(as_pillow, PEER_BATCH), same, lightly_views(size)),
         "albumentations": peer_turn(Cycle(pictures, PEER_BATCH), same, albumentations_views(size)),
         "torchvision v2": peer_turn(Cycle(as_tensor, PEER_BATCH), same, torchvision_views(size)),
+        "kornia": kornia_turn(size, Cycle(pictures, BATCH // 4)),
     }
-    if importlib.util.find_spec("kornia"):
-        turns["kornia"] = kornia_turn(size, Cycle(pictures, BATCH // 4))
-    return turns
 
 
 def from_files(size: int, files: list[Path]) -> dict[str, Turn]:
