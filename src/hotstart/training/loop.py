@@ -124,7 +124,6 @@ class Loop:
                     yield self.step
                     if self.step >= stop:
                         return
-            self.save()
 
     @property
     def items(self) -> int:
