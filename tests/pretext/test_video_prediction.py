@@ -82,7 +82,7 @@ def test_the_loss_is_the_squared_error_of_the_frames_to_come_over_what_moved() -
         frame = clip[:, :, 4] + painted * task.encoder.std
         for kept, answer in ((errors, frame), (moved, clip[:, :, 4])):
             kept.append(((answer - clip[:, :, t]) / task.encoder.std).square().mean((1, 2, 3)))
-    relative = sum(errors) / 3 / (sum(moved) / 3 + 0.005)
+    relative = sum(errors) / 3 / (sum(moved) / 3 + 1e-4)
     assert isinstance(relative, Tensor)
     torch.testing.assert_close(play(task, {"clip": clip}, "task").loss, relative.mean())
 

@@ -99,9 +99,11 @@ def measure(data: bytes) -> tuple[int, int]:
 
 def shrink(picture: Array, short_side: int) -> Array:
     """Cut what is longer than four times its width, then average down to `short_side`."""
-    picture = cut_middle(picture)
-    height, width = picture.shape[:2]
+    height, width, _ = picture.shape
     short = min(height, width)
+    if max(height, width) > MAX_ASPECT * short:
+        picture = cut_middle(picture)
+        height, width, _ = picture.shape
     if short <= short_side:
         return picture
     scale = short_side / short

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_PIXELS = 2**27
 """More pixels than this (134 million) are taken for a decompression bomb."""
@@ -16,6 +17,7 @@ MAX_PIXELS = 2**27
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
+_segment = struct.Struct(">BBH").unpack_from
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
@@ -23,8 +25,7 @@ class Unreadable(Exception):  # noqa: N818 - a finding, not an error
     """Why a file cannot be used as a picture, in a few words."""
 
 
-@dataclass(frozen=True)
-class Jpeg:
+class Jpeg(NamedTuple):
     """Size in pixels; `common` is 8-bit grey or colour, baseline or progressive."""
 
     width: int
@@ -64,9 +65,11 @@ def read_jpeg(data: bytes) -> Jpeg:
     while True:
         if position + 4 > end:
             raise Unreadable("truncated: ends within the header")
-        if data[position] != 0xFF:
+        begins, marker, length = _segment(data, position)
+        if begins != 0xFF:
             raise Unreadable("damaged: no JPEG segment where one must be")
-        marker = data[position + 1]
+        if marker == 0xDA:
+            break
         if marker == 0xFF:
             position += 1
             continue
@@ -75,9 +78,6 @@ def read_jpeg(data: bytes) -> Jpeg:
             continue
         if marker == 0xD9:
             raise Unreadable("damaged: a JPEG without a picture")
-        length = int.from_bytes(data[position + 2 : position + 4])
-        if marker == 0xDA:
-            break
         if marker in _FRAMES and position + 10 <= end:
             bits, height, width, channels = struct.unpack_from(">BHHB", data, position + 4)
             frame = (marker, bits, height, width, channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 from abc import ABC, abstractmethod
@@ -142,8 +143,15 @@ class ArraySource(Source):
 def whole_file(path: bytes) -> bytes:
     """What is in a file. Raises `Unreadable`."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - bytes path
-            return file.read()
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(handle).st_size
+            data = os.read(handle, size)
+            while len(data) < size and (more := os.read(handle, size - len(data))):
+                data += more  # one call reads 2 GiB at most
+            return data
+        finally:
+            os.close(handle)
     except OSError as error:
         raise Unreadable(f"cannot be opened: {error.strerror}") from None
 

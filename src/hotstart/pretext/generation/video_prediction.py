@@ -35,9 +35,9 @@ SHOWN = 4
 FRAMES, SECONDS = 8, 7 / 8
 STRIDE = 2
 """Pixels for each place of the recurrent maps."""
-STILL = 0.005
-"""What counts as no motion, a squared error of 4 grey levels in normalised units."""
-FIRST_ANSWER = 0.1
+STILL = 1e-4
+"""Added to squared errors in normalised units: half a grey level, below which none counts."""
+FIRST_ANSWER = 0.01
 """By which the weights of the last layer are reduced at first: it starts near the last frame."""
 
 
