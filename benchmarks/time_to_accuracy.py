@@ -8,7 +8,7 @@ lightly its SimCLR example (SGD at 0.06, batches of 256, `NTXentLoss` at 0.5, 51
 one loading process a core), for `--minutes`. Every `--every` seconds of training the weights are
 kept, and the clock stops meanwhile. Told is the first moment at which the k-NN accuracy (20
 neighbours, `--bank` labelled pictures) on up to 10,000 pictures of the validation split is reached,
-found by halving, and the accuracy at the start and the end.
+found by halving (None: not reached), and the accuracy at the start and the end.
 
 DATA: pictures with labels, CIFAR-10 for the numbers in the documentation. lightly's views and loss
 are its own; its pictures are decoded from the files, as `LightlyDataset` does.
@@ -20,7 +20,6 @@ import copy
 import json
 import math
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +49,7 @@ from hotstart.pretext.registry import task_class
 from hotstart.training.loop import Material
 from hotstart.training.train import fix_steps, make_fabric
 from loops import loop_of
+from targets import sooner
 
 ENCODER, SIZE, QUERIES = "resnet10t", 32, 10_000
 BATCH, LEARNING_RATE, HIDDEN, PROJECTED = 256, 0.06, 512, 128
@@ -169,7 +169,12 @@ class Exam:
             middle = (low + high) // 2
             low, high = (low, middle) if at(middle) >= wanted else (middle, high)
         reached = clock.kept[high][0] if end >= wanted else math.inf
-        return {"seconds": round(reached, 1), "start": round(start, 4), "end": round(end, 4)}
+        return {
+            "seconds": round(reached, 1) if math.isfinite(reached) else None,
+            "trained_seconds": round(clock.seconds, 1),
+            "start": round(start, 4),
+            "end": round(end, 4),
+        }
 
 
 def main() -> None:
@@ -200,20 +205,16 @@ def main() -> None:
             rows.append(row | exam.first(clock, *trained, options.accuracy))
             if not options.json:
                 print("  ".join(f"{k} {v}" for k, v in rows[-1].items()), flush=True)
-    median = {
-        name: statistics.median(row["seconds"] for row in rows if row["contender"] == name)
-        for name in ("hotstart", "lightly")
-    }
     if options.json:
         print(json.dumps(rows, indent=1))
         return
     print(machine("torch", "timm", "lightly"))
-    if math.isinf(median["hotstart"]):
+    told = sooner(rows)
+    if told is None:
         print(f"{options.accuracy}: not reached in {options.plan} minutes")
         return
-    bound = "" if math.isfinite(median["lightly"]) else "more than "
-    latest = min(median["lightly"], 60 * options.minutes)
-    print(f"{options.accuracy}: {bound}{latest / median['hotstart']:.1f} times sooner")
+    times, at_least = told
+    print(f"{options.accuracy}: {'more than ' if at_least else ''}{times:.1f} times sooner")
 
 
 if __name__ == "__main__":
