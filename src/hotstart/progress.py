@@ -13,9 +13,11 @@ from rich.table import Table
 
 from hotstart.league.records import Record
 from hotstart.league.variants import full_name
-from hotstart.report.words import trivial_name
+from hotstart.report.words import plural, sought_among, trivial_name
 
 LINES_WITHOUT_TERMINAL = 20
+LACKED = {"audio": "sound", "pose": "camera poses"}
+"""What some items of a set of videos may be without, by its sample key."""
 
 
 class RunDisplay:
@@ -64,6 +66,8 @@ class RunDisplay:
                 f"{event['task']}: {event['encoder']} on {event['images']} pictures of "
                 f"{event['data']}, {event['total_steps']} steps of {event['batch_size']}"
             )
+            for key, count in event.get("passed_over", {}).items():
+                self.say(f"passed over: {plural(count, 'item')} without {LACKED.get(key, key)}")
             self.say(event["machine"])
         elif kind == "step":
             self._step(event)
@@ -101,7 +105,8 @@ def end_text(event: dict[str, Any]) -> str:
     """What an `end` event says."""
     told = f"{event['metric']} on held-out pictures: {_beside(event['value'], event)}"
     for other in event.get("others", []):
-        told += f", {other['metric']}: {_beside(other['value'], other)}"
+        name = other["metric"] + sought_among(other)
+        told += f", {name}: {_beside(other['value'], other)}"
     return told + f" after {event['seconds']:.0f} s"
 
 
@@ -119,6 +124,7 @@ def print_records(records: Sequence[Record]) -> None:
         chance = "" if record.chance is None else f"{record.chance:.3f}"
         stage = "" if record.stage is None else str(record.stage)
         name = full_name(record.task, record.variant)
-        row = (name, record.protocol or record.downstream, stage, labels, record.metric)
+        metric = record.metric + sought_among(record.detail)
+        row = (name, record.protocol or record.downstream, stage, labels, metric)
         table.add_row(*row, f"{record.value:.3f}", chance)
     Console(file=sys.stdout).print(table)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from hotstart.config import Stem
 from hotstart.encoders import (
     ChannelWiseLinear,
     ConvDecoder,
@@ -17,6 +18,7 @@ from hotstart.encoders import (
     Teacher,
     build_encoder,
     encoder_kind,
+    fine_map,
     load_encoder,
     mlp,
     resolve_spec,
@@ -67,6 +69,26 @@ def test_small_stem_keeps_twice_the_resolution() -> None:
     assert small.spec.stem == "small"
     assert small.stages(images(32))[-1].shape[-1] == 2 * timm.stages(images(32))[-1].shape[-1]
     assert small.feature_map(images(32), stride=8).shape[-2:] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "size", "side"),
+    [
+        ("resnet10_narrow", "small", 32, 4),
+        ("resnet10_narrow", "timm", 32, 4),
+        ("resnet10_narrow", "small", 13, 4),
+        ("resnet10_narrow", "small", 8, 2),
+        ("resnet10_narrow", "small", 128, 8),
+        ("vit_tiny_depth6", "small", 32, 8),
+        ("efficientnet_b0", "timm", 32, 4),
+        ("edgenext_xx_small", "timm", 32, 1),
+    ],
+)
+def test_fine_maps_are_as_fine_as_the_picture_and_the_network_allow(
+    name: str, stem: Stem, size: int, side: int
+) -> None:
+    encoder = build_encoder(resolve_spec(name, max(size, 32), stem), 0).eval()
+    assert fine_map(encoder, images(size)).shape[-2:] == (side, side)
 
 
 def test_vit_takes_any_picture_size_and_any_choice_of_tokens() -> None:

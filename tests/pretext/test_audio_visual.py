@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from hotstart import api
 from hotstart.data.sample import Batch, Clips, Pictures
 from hotstart.encoders import build_encoder, load_encoder, resolve_spec
+from hotstart.league.records import read_records
 from hotstart.pretext.audio_visual import region_box
 from hotstart.pretext.cross_modal.audio_visual_correspondence import (
     AudioVisualCorrespondence,
@@ -21,6 +25,7 @@ from hotstart.pretext.losses import across_nce
 from hotstart.pretext.matching import distinct, recalls, strangers
 from hotstart.pretext.task import Info
 from tests.conformance.material import draws, fit
+from tests.data.films import film
 
 SIZE, ROWS, HZ = 32, 24, 16_000
 SMALL = {"mels": 16, "hop_seconds": 0.02, "seconds": 0.2, "projection": 16, "hidden": 32}
@@ -98,14 +103,40 @@ def check_learned(task: AudioVisualCorrespondence) -> None:
 
 
 def test_heat_is_where_the_sound_comes_from(contrastive: AudioVisualCorrespondence) -> None:
-    views = contrastive.views(scenes(2000, 96), draws(0, 96))
+    """The brightest of 4 x 4 cells, which the last map, 2 x 2, could not show."""
+    views = contrastive.views(scenes(2000, 384), draws(0, 384))
     with torch.no_grad():
         heat = contrastive.heat(views["clip"], contrastive.hear(views["sound"]))
-    bright = torch.nn.functional.adaptive_avg_pool2d(views["clip"][:, 0, 0], 2)
-    assert heat.shape == bright.shape == (96, 2, 2)
-    hit = heat.flatten(1).argmax(1) == bright.flatten(1).argmax(1)
-    # A quarter by chance, with a deviation of 0.044.
-    assert float(hit.float().mean()) > 0.4
+    bright = torch.nn.functional.adaptive_avg_pool2d(views["clip"][:, 0, 0], 4)
+    assert heat.shape == bright.shape == (384, 4, 4)
+    hottest, sounding = heat.flatten(1).argmax(1), bright.flatten(1).argmax(1)
+    # A sixteenth by chance, with a deviation of 0.012; 1.8 cells away.
+    assert float((hottest == sounding).float().mean()) > 0.11
+    down, right = hottest // 4 - sounding // 4, hottest % 4 - sounding % 4
+    assert float(torch.hypot(down.float(), right.float()).mean()) < 1.55
+
+
+def test_heat_of_a_small_region_is_as_fine_as_can_be() -> None:
+    task = make(region=(0.5, 0.5, 0.4), frames=2).eval()
+    views = task.views(scenes(0), draws(0, ROWS))
+    assert views["clip"].shape[-1] == 13
+    with torch.no_grad():
+        heat = task.heat(views["clip"], task.hear(views["sound"]))
+    assert heat.shape == (ROWS, 4, 4)
+
+
+def test_chance_of_retrieval_is_that_of_every_batch(contrastive: AudioVisualCorrespondence) -> None:
+    batches: list[Batch] = [scenes(3000, 24), scenes(3001, 8), scenes(3002, 4)]
+    score = contrastive.score(batches, draws(0, 1))
+    chance = {one.metric: one.trivial for one in score.others}
+    assert chance["sound_recall1"] == pytest.approx((1 + 1 + 1) / 36)
+    assert chance["picture_recall5"] == pytest.approx((5 + 5 + 4) / 36)
+    assert {(one.among, one.examples) for one in score.others} == {((4, 24), 36)}
+    assert score.among is None
+    # What all sounds alike is found by chance.
+    silent: list[Batch] = [{**one, "audio": torch.zeros_like(one["audio"])} for one in batches]
+    for one in contrastive.score(silent, draws(0, 1)).others[:3]:
+        assert one.value == pytest.approx(one.trivial, abs=1e-3)
 
 
 def test_wrong_partners_are_of_other_groups_and_drawn_evenly() -> None:
@@ -170,12 +201,16 @@ def test_region_is_a_square_at_its_place_and_stays_inside() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_exports_both_encoders(film_folder: Path, tmp_path: Path) -> None:
-    from hotstart import api
-
+def test_a_run_exports_both_encoders_and_passes_over_silence(
+    film_folder: Path, tmp_path: Path
+) -> None:
+    films = tmp_path / "films"
+    shutil.copytree(film_folder, films)
+    for i in range(3):
+        film(films / f"silent{i}.mp4", seed=i)
     own = {"audio_visual_correspondence": {"mels": 16, "hop_seconds": 0.03}}
     run = api.pretrain(
-        str(film_folder),
+        str(films),
         task="audio_visual_correspondence",
         size=16,
         steps=2,
@@ -183,6 +218,15 @@ def test_a_run_exports_both_encoders(film_folder: Path, tmp_path: Path) -> None:
         task_settings=own,
         out=tmp_path / "run",
     )
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    start, end = json.loads(lines[0]), json.loads(lines[-1])
+    assert start["passed_over"] == {"audio": 3}
+    records = [one for one in read_records(run / "results.jsonl") if "recall" in one.metric]
+    assert len(records) == len(end["others"]) == 6
+    for one, told in zip(records, end["others"], strict=True):
+        least, most = one.detail["among"]
+        assert told["among"] == [least, most]
+        assert 1 <= least <= most < 63
     heard = load_encoder(run / "encoder-sound.safetensors")
     assert (heard.kind, heard.spec.size) == ("audio", 16)
     assert heard.spec.sound is not None

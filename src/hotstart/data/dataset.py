@@ -146,6 +146,8 @@ class Dataset:
 
     def hint(self, missing: Collection[str]) -> str:
         """What to do about keys that are missing, where that is known."""
+        if "audio" in missing and self.footage is not None:
+            return "; none of its files has sound"
         if "real_image" in missing:
             return "; give real pictures with --real FOLDER"
         if not set(TRUTHS).isdisjoint(missing):
@@ -158,6 +160,11 @@ class Dataset:
         """Bool (N,): which items have all of `keys`; of videos, some lack sound or poses."""
         whole = np.ones(len(self), bool)
         return whole if self.stretches is None else self.stretches.having(keys)
+
+    def lacking(self, keys: Collection[str]) -> dict[str, int]:
+        """Of each of `keys` that some items do not have, how many those are."""
+        counts = {key: int((~self.having({key})).sum()) for key in sorted(keys)}
+        return {key: count for key, count in counts.items() if count}
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         """Int64 positions of one split, ascending."""

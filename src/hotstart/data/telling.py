@@ -24,6 +24,11 @@ def found_words(dataset: Dataset) -> list[str]:
     if sizes:
         head += f"; {sizes[0]}" + (f" to {sizes[-1]} px" if len(sizes) > 1 else " px")
     sentences = [head, *told["notes"]]
+    silent = told.get("without_sound", 0)
+    if 0 < silent < told.get("videos", 0):
+        sentences.append(
+            f"{silent:,} of {told['videos']:,} videos have no sound: who listens hears silence"
+        )
     missing = told.get("without_examples", [])
     if missing:
         sentences.append(

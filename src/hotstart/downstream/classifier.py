@@ -50,7 +50,7 @@ class FinetuneSettings(Settings):
     views: ViewSettings = ViewSettings(crop_scale=(0.2, 1.0), strength=0.5, grey=0.2, blur=0.0)
     """Training sees random crops, mirrored and with changed colours; evaluation the centre."""
     mirrored: bool = True
-    """Probabilities are the mean of those of the picture and of its mirror image."""
+    """Probabilities are the mean of those of the picture and of its mirror image; not of sounds."""
 
     def steps_for(self, labels: int) -> int:
         """Optimiser steps for this many labels."""
@@ -153,14 +153,14 @@ def predict(
     """Class of each item by its evaluation views, int64 (items,), in main memory.
 
     reading: how the encoder reads items; None is `reading_of`. Probabilities are averaged over the
-    views of an item. mirrored: over each view and its mirror image too.
+    views of an item. mirrored: over each view and its mirror image too, unless it is a sound.
     """
     reading = reading or reading_of(model.encoder, dataset)
     found = []
     with evaluating(model), torch.inference_mode():
         for views in reading.views(dataset, items, model.encoder.spec.size, device):
             shares: Tensor = model(views).softmax(1)
-            if mirrored:
+            if mirrored and reading.mirrors:
                 shares = shares + model(views.flip(-1)).softmax(1)
             of_items = shares.unflatten(0, (-1, reading.views_each)).mean(1)
             found.append(of_items.argmax(1).cpu())

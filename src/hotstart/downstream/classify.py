@@ -28,7 +28,9 @@ from hotstart.downstream.features import extract
 from hotstart.downstream.knn import knn_predict
 from hotstart.downstream.labelled import Labelled, labelled
 from hotstart.downstream.outcome import Outcome, Progress
+from hotstart.downstream.reading import SOUND_WINDOWS, Reading, SoundWindows, reading_of
 from hotstart.encoders.encoder import Encoder
+from hotstart.errors import UsageError
 
 
 def classify(
@@ -42,6 +44,7 @@ def classify(
     device: torch.device | str = "cpu",
     stages: bool = True,
     settings: FinetuneSettings | None = None,
+    sound_windows: int = SOUND_WINDOWS,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
     """Top-1 accuracy on `split` for each share of the training labels and each protocol.
@@ -52,6 +55,9 @@ def classify(
     the number, and those of the other one never. `stages` adds a linear probe of every stage.
     `settings` are those of `finetune` and `scratch`. The encoder is left bit for bit as it was.
 
+    An encoder of sounds hears `sound_windows` stretches of each, spread evenly over it; features
+    (so a linear probe's logits), and probabilities of a trained classifier, are the mean over them.
+
     `chance` is the share of the largest class in the reported split: what the best constant answer
     reaches, 1 / classes when they are balanced.
 
@@ -59,6 +65,8 @@ def classify(
     fewer than two classes, or with a class to be recognised that has no training example.
     """
     check_learns(encoder, protocols)
+    if sound_windows < 1:
+        raise UsageError(f"sound_windows must be 1 or more, got {sound_windows}")
     task = labelled(dataset, split, protocols, labels)
     return _run(
         copy.deepcopy(encoder),
@@ -69,6 +77,7 @@ def classify(
         device=torch.device(device),
         stages=stages,
         settings=settings or FinetuneSettings(),
+        reading=reading_of(encoder, dataset, sound_windows),
         progress=progress,
     )
 
@@ -83,9 +92,11 @@ def _run(
     device: torch.device,
     stages: bool,
     settings: FinetuneSettings,
+    reading: Reading,
     progress: Progress | None,
 ) -> Iterator[Outcome]:
     encoder.to(device)
+    heard = {"sound_windows": reading.windows} if isinstance(reading, SoundWindows) else {}
 
     def outcome(fraction: float, protocol: Protocol, answer: Answer) -> Outcome:
         predictions = task.predictions(answer.predicted)
@@ -99,7 +110,7 @@ def _run(
             value=predictions.accuracy,
             chance=task.chance,
             predictions=predictions,
-            detail={**task.detail, **answer.detail},
+            detail={**task.detail, **heard, **answer.detail},
         )
 
     if not set(FROZEN).isdisjoint(protocols):
@@ -111,6 +122,7 @@ def _run(
             np.concatenate([known, task.asked]),
             device=device,
             stages=stages and "linear" in protocols,
+            reading=reading,
             progress=progress,
         )
         for fraction in fractions:
@@ -131,6 +143,7 @@ def _run(
                     settings=settings,
                     seed=seed,
                     device=device,
+                    reading=reading,
                     progress=progress,
                 )
                 yield outcome(fraction, protocol, answer)

@@ -136,7 +136,7 @@ def recalibrate_batchnorm(
         indices,
         encoder.spec.size,
         encoder.mean.device,
-        drop_last=len(indices) >= reading.batch_size,
+        drop_last=len(indices) * reading.windows >= reading.batch_size,
     )
     with evaluating(encoder), torch.no_grad():
         for norm in norms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ from hotstart.encoders.audio import AudioEncoder
 from hotstart.encoders.encoder import Encoder
 
 PICTURES_AT_ONCE = 256
+SOUND_WINDOWS = 3
+"""Stretches of a sound that are heard in evaluation."""
 LOUDER_DB = 6.0
 """By how much a sound is made louder or softer at most, in training."""
 
@@ -37,9 +40,11 @@ class Reading(ABC):
 
     windows: moments of each item that are looked at in evaluation
     views_each: views of each item that these give; what the encoder says of them is averaged
+    mirrors: whether a view, mirrored along its last axis, shows what it showed before
     """
 
     windows: int
+    mirrors: ClassVar[bool] = True
 
     @property
     def views_each(self) -> int:
@@ -160,11 +165,12 @@ class ClipWindows(Reading):
 class SoundWindows(Reading):
     """Stretches of sound of each item: `windows` of them in evaluation, spread evenly over it.
 
-    seconds: of each
+    seconds: of each. Of a sound that is no longer than that, all are the same.
     """
 
     seconds: float
-    windows: int = 1
+    windows: int = SOUND_WINDOWS
+    mirrors: ClassVar[bool] = False
 
     @property
     def needs(self) -> Mapping[str, Spec]:
@@ -184,14 +190,14 @@ class SoundWindows(Reading):
         return as_waves(batch["audio"]) * gain[:, None].to(batch["audio"].device)
 
 
-def reading_of(encoder: Encoder, dataset: Dataset) -> Reading:
+def reading_of(encoder: Encoder, dataset: Dataset, sound_windows: int = SOUND_WINDOWS) -> Reading:
     """How `encoder` reads the items of `dataset` where nothing else is asked.
 
     One of clips reads the clip in the middle of a video; a picture it is shown as a clip in which
-    nothing moves. One of sounds hears the middle of a sound, or of a video.
+    nothing moves. One of sounds hears `sound_windows` stretches of a sound, or of a video.
     """
     if isinstance(encoder, AudioEncoder):
-        return SoundWindows(encoder.sound.seconds)
+        return SoundWindows(encoder.sound.seconds, sound_windows)
     if encoder.kind != "video":
         return Stills()
     return ClipWindows() if "clip" in dataset.keys else Stills(FRAMES)

@@ -10,7 +10,7 @@ from hotstart.encoders.build import (
 )
 from hotstart.encoders.clip_generator import ClipGenerator
 from hotstart.encoders.conv_lstm import ConvLSTM
-from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, map_shape
+from hotstart.encoders.encoder import Encoder, EncoderSpec, SoundSpec, fine_map, map_shape
 from hotstart.encoders.heads import (
     ChannelWiseLinear,
     ConvDecoder,
@@ -45,6 +45,7 @@ __all__ = [
     "decay_for",
     "ema_schedule",
     "encoder_kind",
+    "fine_map",
     "load_encoder",
     "map_shape",
     "mlp",

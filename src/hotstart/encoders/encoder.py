@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hotstart.augment.sound import HOP_SECONDS, WINDOW_SECONDS
 from hotstart.config import Field, Settings
+from hotstart.errors import UsageError
 
 Kind = Literal["cnn", "vit", "video", "audio", "fixed"]
 
@@ -90,6 +91,27 @@ class Encoder(nn.Module, ABC):
         keep: int64 (B, K), the patches to encode, in raster order; all of them if None.
         """
         raise NotImplementedError(f"{self.spec.name} is a {self.kind}: only a ViT has tokens")
+
+
+LEAST_PLACES = 4
+"""Along either side of a map in which something is to be seen."""
+
+
+def fine_map(encoder: Encoder, images: Tensor) -> Tensor:
+    """The last map with at least 4 x 4 places: (B, 3, H, W) -> (B, C, H / stride, W / stride).
+
+    Of an encoder of pictures, at its own last stride or, with the same weights (see `feature_map`),
+    the next finer one that gives so many; at the finest that it offers, where none does.
+    """
+    stride = encoder.stage_strides[-1]
+    found = encoder.feature_map(images, stride)
+    while min(found.shape[-2:]) < LEAST_PLACES:
+        stride //= 2
+        try:
+            found = encoder.feature_map(images, stride)
+        except UsageError:  # that was the finest
+            break
+    return found
 
 
 @torch.no_grad()

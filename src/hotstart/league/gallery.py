@@ -75,6 +75,8 @@ class Gallery:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """Task or run, and why it is not here."""
     quarantined: int = 0
+    silent: int = 0
+    """Videos without sound, where others have some."""
     saved: Saved = field(default_factory=dict)
     """Pictures that were made and written, by run."""
 
@@ -114,6 +116,7 @@ def look(
         held_out=held_out,
         shown=list(zip(to_uint8(wholes), names, strict=True)),
         quarantined=len(first.quarantine),
+        silent=first.describe().get("without_sound", 0) if "audio" in first.keys else 0,
     )
     for number, one in enumerate(asked):
         if progress is not None:

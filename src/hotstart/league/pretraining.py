@@ -256,6 +256,7 @@ def pretext_record(
         budget=budget,
         detail={
             "examples": score.examples,
+            **({} if score.among is None else {"among": list(score.among)}),
             SETTINGS: settled_own(settings).model_dump(mode="json"),
         },
         versions=versions(),

@@ -21,6 +21,7 @@ from hotstart.encoders import (
     FrameEncoder,
     SoundSpec,
     build_encoder,
+    fine_map,
     mlp,
     resolve_spec,
 )
@@ -184,10 +185,10 @@ class AudioVisualTask(PretextTask):
         """What part of the picture fits the sound: (B, 3, T, S, S), z (B, P) -> (B, H, W).
 
         The head, made for the mean over all places, is asked about each place by itself, as in
-        Arandjelovic & Zisserman 2018 (arXiv:1712.06651), section 4.
+        Arandjelovic & Zisserman 2018 (arXiv:1712.06651), section 4. Where the last map is coarser
+        than 4 x 4, it is read finer (`fine_map`).
         """
-        frames = self.watching.frames(clip)
-        last = self.encoder.feature_map(frames, self.encoder.stage_strides[-1])
+        last = fine_map(self.encoder, self.watching.frames(clip))
         height, width = last.shape[2:]
         moments = self._moving(last.reshape(len(clip), self.frames, -1))
         cells = moments.reshape(len(clip), -1, height * width).transpose(1, 2)

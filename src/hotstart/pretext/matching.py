@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,10 +74,12 @@ def score_matches(
 
     embeds gives both things of each row (B, P); answers, their step with its `accuracy`; agrees,
     how well rows of both fit. sought: names of the second, sought by the first, and of the first.
-    Of every batch, up to 100 groups are one retrieval; recalls are the means over batches.
+    Of every batch, up to 100 groups are one retrieval, whose number N may differ from batch to
+    batch; recalls, and k / N that is their chance, are the means over all questions.
     """
-    right, rows, among = 0.0, 0, 1
-    found = []
+    right, rows = 0.0, 0
+    found: list[list[float]] = []
+    counts: list[int] = []
     for i, batch in enumerate(batches):
         count = batch_rows(batch)
         views = task.views(batch, rng.batch(i, count))
@@ -84,13 +87,15 @@ def score_matches(
         right += float(answers(first, second, views).metrics["accuracy"]) * count
         rows += count
         asked = distinct(views["group"])
-        among = len(asked)
         fits = each_with_each(agrees, first[asked], second[asked])
         found.append(recalls(fits) + recalls(fits.T))
-    means = torch.tensor(found).mean(0).tolist() if found else []
-    names = [f"{what}_recall{rank}" for what in sought for rank in RANKS]
-    others = tuple(
-        Score(name, mean, min(rank / among, 1.0), rows)
-        for name, mean, rank in zip(names, means, (*RANKS, *RANKS), strict=False)
-    )
-    return Score(task.metric, right / max(rows, 1), task.trivial(rows), rows, others)
+        counts.append(len(asked))
+    others: list[Score] = []
+    if counts:
+        questions, among = sum(counts), (min(counts), max(counts))
+        measured = [(what, rank) for what in sought for rank in RANKS]
+        means = np.average(found, 0, counts).tolist()
+        for (what, rank), mean in zip(measured, means, strict=True):
+            chance = sum(min(rank, n) for n in counts) / questions
+            others.append(Score(f"{what}_recall{rank}", mean, chance, questions, among=among))
+    return Score(task.metric, right / max(rows, 1), task.trivial(rows), rows, tuple(others))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hotstart.augment import centre_view
+from hotstart.augment import centre_view, colour_wheel
 from hotstart.encoders import Encoder
 from hotstart.pretext.task import Batch, Draws, Panel, Views, to_uint8
 
 SHOWN = 6
 NEIGHBOURS = 5
 MEMBERS = 8
+KEY_PX = 96
 
 
 @torch.no_grad()
@@ -40,6 +42,18 @@ def pair_panel(
         ("picture", "first view", "second view"),
         list(zip(*map(to_uint8, columns), strict=True)),
         [["", "", ""]] * count,
+    )
+
+
+def with_flow_key(panel: Panel) -> Panel:
+    """The same with the colour wheel in a last column, and what it means in the caption."""
+    (wheel,) = to_uint8(colour_wheel(KEY_PX)[None])
+    return replace(
+        panel,
+        caption=f"{panel.caption} Hue is direction as in the last column, white is none.",
+        columns=(*panel.columns, "key"),
+        pictures=[[*row, wheel] for row in panel.pictures],
+        texts=[[*row, ""] for row in panel.texts],
     )
 
 

@@ -110,7 +110,9 @@ class Score:
     trivial: float | None
     examples: int
     others: tuple[Score, ...] = ()
-    """Of several tasks at once: those of all but the first."""
+    """What else is measured; of several tasks at once, those of all but the first."""
+    among: tuple[int, int] | None = None
+    """Of a retrieval: the least and the most things that the right one was sought among."""
 
     @property
     def each(self) -> tuple[Score, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hotstart.league.kinds import ranks_by
 from hotstart.league.records import Record
@@ -97,6 +97,12 @@ class Cell:
         self.chance = record.chance if self.chance is None else self.chance
         told = record.detail.get("label_count") if isinstance(record.detail, dict) else None
         self.label_count = told if isinstance(told, int) else self.label_count
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What the first record found on its way; empty where it does not tell."""
+        told = self.replicates[0].record.detail if self.replicates else {}
+        return told if isinstance(told, dict) else {}
 
     @property
     def n(self) -> int:

@@ -25,6 +25,7 @@ from hotstart.report.words import (
     metric_name,
     plural,
     quantity,
+    sought_among,
     trivial_name,
 )
 from hotstart.training.folder import wave_file
@@ -122,6 +123,8 @@ def _lead(found: Gallery, trained: Sequence[Scene]) -> list[tuple[str, str]]:
     )
     if found.quarantined:
         pictures += f" {plural(found.quarantined, 'file')} could not be read."
+    if found.silent:
+        pictures += f" {plural(found.silent, 'video')} without sound."
     lead = [
         (
             "Question",
@@ -169,7 +172,8 @@ def _learnt(scene: Scene) -> str:
 
 
 def _scored(score: Record) -> str:
-    told = f"{metric_name(score.metric)} on held-out pictures {quantity(score.value, score.metric)}"
+    name = metric_name(score.metric) + sought_among(score.detail)
+    told = f"{name} on held-out pictures {quantity(score.value, score.metric)}"
     if score.chance is None:
         return told
     return f"{told} ({trivial_name(score.metric)} {quantity(score.chance, score.metric)})"

@@ -12,6 +12,7 @@ from hotstart.report.words import (
     metric_name,
     number,
     quantity,
+    sought_among,
     split_name,
 )
 
@@ -36,7 +37,7 @@ def pretext_rows(reading: Reading) -> list[PretextRow]:
         PretextRow(
             name,
             reading.styles[who].tone,
-            metric_name(arena.metric),
+            metric_name(arena.metric) + sought_among(cell.detail),
             quantity(cell.mean, arena.metric),
             number(cell.deviation, arena.metric) if cell.deviation is not None else "",
             quantity(cell.chance, arena.metric) if cell.chance is not None else MISSING,

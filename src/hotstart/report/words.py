@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 MISSING = "\u2013"
 """En dash: not measured."""
@@ -11,10 +13,11 @@ MINUS = "\u2212"
 THIN = "\u202f"
 """Narrow no-break space: between a number and its unit."""
 
-FRACTIONS = frozenset(
-    {"top1", "top5", "miou", "ap", "ap50", "recall1", "recall5", "accuracy", "positive_first"}
-)
-"""Metrics whose values are fractions in 0..1 and are shown in percent; higher is better."""
+FRACTIONS = frozenset({"top1", "top5", "miou", "ap", "ap50", "accuracy", "positive_first"})
+"""Metrics whose values are fractions in 0..1 and are shown in percent; higher is better. So are
+those whose names end in `accuracy`, and recalls."""
+RECALL = re.compile(r"(?:(\w+)_)?recall(\d+)")
+"""`recall5`, or `sound_recall5` where what is sought is a sound."""
 
 ONE_FRAME = "_one_frame"
 """Ends the name of a metric of one frame of each video."""
@@ -36,8 +39,6 @@ METRICS = {
     "miou": "mean IoU",
     "ap": "average precision",
     "ap50": "average precision at IoU 0.5",
-    "recall1": "recall at 1",
-    "recall5": "recall at 5",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
     "corner_error": "corner error (sides of the picture, less is better)",
@@ -53,7 +54,7 @@ SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out 
 def is_fraction(metric: str) -> bool:
     """Whether values of `metric` are shares, to be shown in percent."""
     bare = metric.rpartition(".")[2].removesuffix(ONE_FRAME)
-    return bare in FRACTIONS or bare.endswith("accuracy")
+    return bare in FRACTIONS or bare.endswith("accuracy") or RECALL.fullmatch(bare) is not None
 
 
 def unit(metric: str) -> str:
@@ -131,12 +132,29 @@ def heading(text: str) -> str:
 
 
 def metric_name(name: str) -> str:
-    """`psnr_db` -> PSNR; `rotation.accuracy`, of several tasks at once -> accuracy of rotation."""
+    """`psnr_db` -> PSNR; `sound_recall5` -> recall at 5 of the right sound.
+
+    `rotation.accuracy`, of several tasks at once -> accuracy of rotation.
+    """
     task, _, bare = name.rpartition(".")
     plain = bare.removesuffix(ONE_FRAME)
-    told = METRICS.get(plain, plain.replace("_", " "))
+    recall = RECALL.fullmatch(plain)
+    if recall is not None:
+        what, rank = recall.groups()
+        told = f"recall at {rank}" + (f" of the right {what.replace('_', ' ')}" if what else "")
+    else:
+        told = METRICS.get(plain, plain.replace("_", " "))
     told += " of one frame" if plain != bare else ""
     return f"{told} of {task}" if task else told
+
+
+def sought_among(told: Mapping[str, Any]) -> str:
+    """` among 32`, ` among 20 to 32`: of a retrieval, by its record's detail; else nothing."""
+    among = told.get("among")
+    if not among:
+        return ""
+    least, most = among
+    return f" among {count(least)}" + (f" to {count(most)}" if most != least else "")
 
 
 def data_name(typed: str) -> str:

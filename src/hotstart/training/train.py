@@ -136,7 +136,12 @@ def train(
             value=score.value,
             trivial=score.trivial,
             others=[
-                {"metric": other.metric, "value": other.value, "trivial": other.trivial}
+                {
+                    "metric": other.metric,
+                    "value": other.value,
+                    "trivial": other.trivial,
+                    **({} if other.among is None else {"among": list(other.among)}),
+                }
                 for other in score.others
             ],
         )
@@ -203,6 +208,7 @@ def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
         "batch_size": settings.batch_size,
         "images": loop.items,
         "heldout": len(loop.material.heldout),
+        "passed_over": loop.material.dataset.lacking(loop.task.needs),
         "metric": loop.task.metric,
         "trivial": loop.task.trivial(settings.batch_size),
         "dim": loop.task.encoder.dim,

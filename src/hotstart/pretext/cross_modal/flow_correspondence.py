@@ -25,7 +25,7 @@ from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder, build_encoder, mlp, resolve_spec
 from hotstart.pretext.distributed import gather
 from hotstart.pretext.matching import LOTS, distinct, each_with_each, score_matches, strangers
-from hotstart.pretext.panels import SHOWN
+from hotstart.pretext.panels import SHOWN, with_flow_key
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -203,12 +203,10 @@ class FlowCorrespondence(PretextTask):
         frames = to_uint8(images[chosen])
         shown = to_uint8(self._drawn(motion[chosen]))
         count = min(SHOWN, len(frames))
-        hue = "hue is its direction, white stands still"
-        told = hue if self.settings.motion == "flow" else "grey is no difference"
         columns = ["frame", "its motion", "motion of another"]
         pictures = [[frames[i], shown[i], shown[i - 1]] for i in range(count)]
         texts = [["", "", ""] for _ in range(count)]
-        caption = f"Does the motion belong to the frame? In the motion, {told}"
+        caption = "Does the motion belong to the frame?"
         if answers:
             views = {"image": images[chosen], "motion": motion[chosen]}
             fits = each_with_each(self.agreement, *self.embed(views))
@@ -222,18 +220,19 @@ class FlowCorrespondence(PretextTask):
                 ["", f"place {place[i] + 1} of {len(fits)}", "its own" * (best[i] == i), ""]
                 for i in range(count)
             ]
-            caption += f"; which of the motions of {len(fits)} held-out videos fit best and worst"
-        return [
-            Panel(
-                "flow_correspondence",
-                "Which motion belongs to this frame?",
-                f"{caption}.",
-                columns,
-                pictures,
-                texts,
-                "prediction" if answers else "views",
-            )
-        ]
+            caption += f" Which of the motions of {len(fits)} held-out videos fit best and worst?"
+        if self.settings.motion == "difference":
+            caption += " Of the motion, grey is no difference."
+        panel = Panel(
+            "flow_correspondence",
+            "Which motion belongs to this frame?",
+            caption,
+            columns,
+            pictures,
+            texts,
+            "prediction" if answers else "views",
+        )
+        return [with_flow_key(panel) if self.settings.motion == "flow" else panel]
 
     def _drawn(self, motion: Tensor) -> Tensor:
         """The middle of each piece of motion as a picture, (B, 3, S, S)."""

@@ -17,7 +17,6 @@ from hotstart.augment import (
     apply_flow,
     apply_view,
     centre_view,
-    colour_wheel,
     draw_view,
     flow_colours,
 )
@@ -29,7 +28,7 @@ from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
 from hotstart.pretext.dense import DenseHead
 from hotstart.pretext.distributed import first_decides
-from hotstart.pretext.panels import SHOWN
+from hotstart.pretext.panels import SHOWN, with_flow_key
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -241,7 +240,7 @@ class FlowPrediction(PretextTask):
         texts = [["", f"up to {100 * length:.1f} % of the side"] for length in largest.tolist()]
         caption = (
             "How each part of a frame moves within an eighth of a second, which the network must "
-            "tell from the frame alone. Hue is direction as in the last column, white stands still"
+            "tell from the frame alone"
         )
         if answers:
             said = self.answer(self._logits(images))
@@ -251,18 +250,16 @@ class FlowPrediction(PretextTask):
             for i, text in enumerate(texts):
                 text.append(f"off by {wrong[i]:.2f} %, no motion by {still[i]:.2f} %")
             caption += "; errors are means in shares of the side, less is better"
-        shown["key"] = colour_wheel(self.info.size).expand(rows, -1, -1, -1)
-        return [
-            Panel(
-                "flow_prediction",
-                "Where will it move?",
-                f"{caption}.",
-                tuple(shown),
-                list(zip(*map(to_uint8, shown.values()), strict=True)),
-                [[*text, ""] for text in texts],
-                "prediction" if answers else "views",
-            )
-        ]
+        panel = Panel(
+            "flow_prediction",
+            "Where will it move?",
+            f"{caption}.",
+            tuple(shown),
+            list(zip(*map(to_uint8, shown.values()), strict=True)),
+            texts,
+            "prediction" if answers else "views",
+        )
+        return [with_flow_key(panel)]
 
     def _shown(self, vectors: Tensor, largest: Tensor) -> Tensor:
         return F.interpolate(flow_colours(vectors, largest), size=self.info.size)

@@ -16,7 +16,8 @@ from hotstart.data.sample import Spec
 from hotstart.pretext.free_labels.barrier import otsu_threshold
 from hotstart.pretext.free_labels.dominant_motion import dominant_motion, whole_flow
 from hotstart.pretext.free_labels.mask_task import Found, MaskSettings, MaskTask
-from hotstart.pretext.task import Batch, Settings
+from hotstart.pretext.panels import with_flow_key
+from hotstart.pretext.task import Batch, Draws, Panel, Settings
 
 LARGEST = 0.2
 """Residual motion in shares of the side; what is faster is as fast."""
@@ -54,7 +55,7 @@ class MovingObjects(MaskTask):
     question: ClassVar[str] = "What would move?"
     answer: ClassVar[str] = (
         "What moves otherwise than most of the frame, as a programme finds it in the optical flow "
-        "that the network does not see (hue: direction; white: at rest),"
+        "that the network does not see,"
     )
     needs: ClassVar[Mapping[str, Spec]] = {"image": Spec(), "flow": Spec()}
     Settings: ClassVar[type[Settings]] = MovingObjectsSettings
@@ -89,3 +90,7 @@ class MovingObjects(MaskTask):
         vectors = apply_flow(batch["flow"], batch["image"], box, self.info.size)[0][:, 0]
         length = vectors.norm(dim=1).flatten(1).amax(1).clamp_min(1e-6)
         return {"optical flow": flow_colours(vectors, length)}
+
+    def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
+        """With the key to the colours of the flow."""
+        return [with_flow_key(panel) for panel in super().panels(batch, rng, answers=answers)]

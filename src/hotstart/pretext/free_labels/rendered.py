@@ -33,7 +33,7 @@ from hotstart.pretext.free_labels.geometry_maps import (
     moved,
     normals_loss,
 )
-from hotstart.pretext.panels import SHOWN
+from hotstart.pretext.panels import SHOWN, with_flow_key
 from hotstart.pretext.task import (
     Batch,
     Draws,
@@ -278,18 +278,17 @@ class Rendered(PretextTask):
                 pictures.insert(k + 2, said[k])
                 columns.insert(k + 2, f"said: {columns[k + 1]}")
         shown = [to_uint8(each.float().expand(-1, 3, -1, -1)) for each in pictures]
-        return [
-            Panel(
-                "rendered",
-                "What shape has it?",
-                "Rendered pictures, and what the engine knows of each pixel: near is bright; the "
-                "colour tells where a surface faces; lines where a thing ends.",
-                columns,
-                list(zip(*shown, strict=True)),
-                [[""] * len(columns)] * len(chosen),
-                "prediction" if answers else "views",
-            )
-        ]
+        panel = Panel(
+            "rendered",
+            "What shape has it?",
+            "Rendered pictures, and what the engine knows of each pixel: near is bright; the "
+            "colour tells where a surface faces; lines where a thing ends.",
+            columns,
+            list(zip(*shown, strict=True)),
+            [[""] * len(columns)] * len(chosen),
+            "prediction" if answers else "views",
+        )
+        return [with_flow_key(panel) if self.asked else panel]
 
 
 def _near_is_bright(depth: Tensor) -> Tensor:
