@@ -101,6 +101,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     """Ordered by number, not by letter; a gap in the numbers is a gap in time."""
     frames(tmp_path / "walk" / "one", 12, by=2)
     frames(tmp_path / "run" / "two", 6, "img_{:04d}.jpg", first=100)
+    frames(tmp_path / "walk" / "zzz", 2)
     name = f"frames:{tmp_path}?hz=10"
     found = discover(name)
     assert isinstance(found.source, FrameFolders)

@@ -149,7 +149,7 @@ def _fields(stretches: Stretches, items: Integers, centres: Floats, count: int) 
         low, high = np.searchsorted(
             frames, stretches.firsts[item] + np.array([0, stretches.counts[item]])
         )
-        # At least one field: a stretch has two frames or more, and the first begins with one.
+        # At least one field, although one without any (`Stretches.moving`) is passed over.
         low = min(low, len(frames) - 2)
         times = stretches.footage.reels.times(video)[frames[low : max(high, low + 2)]]
         numbers[row] = low + nearest_fields(times, centres[row], count)

@@ -38,6 +38,7 @@ class Dataset:
     labels: int64 (N,), positions in `classes`, -1 where none; groups: int64 (N,)
     pictures: of videos, the frame in the middle of each
     stretches: None for pictures; of videos, what each item is (a long one is several)
+    parts: int64 (N,), which stretch of its video each item is, where videos are the groups; or None
     """
 
     split_names = SPLITS
@@ -67,8 +68,9 @@ class Dataset:
         self.real: RealPictures | None = None
         labels = None if found.labels is None else found.labels[rows].astype(np.int64)
         groups = None if found.groups is None else found.groups[rows]
+        self.parts: npt.NDArray[np.int64] | None = None
         if groups is None and stretches is not None:
-            groups = stretches.videos
+            groups, self.parts = stretches.videos, stretches.parts
         given = None if found.split is None else found.split[rows]
         self.split = assign_splits(hashes, groups, labels, given)
         self.labels = np.full(len(rows), -1, np.int64) if labels is None else labels

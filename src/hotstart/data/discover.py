@@ -192,23 +192,25 @@ def _nothing_in(text: str, index: Index) -> str:
 def classify_folders(index: Index, source: Items, noun: str) -> Found:
     """Decide what the folders of the items of `source`, which are `noun`, mean.
 
-    Class folders: each picture lies exactly one folder deep, in at least two folders. Splits:
-    there is a `train` folder; pictures beside the split folders belong to train and have no
-    label. Anything else is unlabelled.
+    Class folders: each picture lies exactly one folder deep, in at least two folders. Folders of
+    one video each are none: all of a video is in one split. Splits: there is a `train` folder;
+    pictures beside the split folders belong to train and have no label. Anything else is
+    unlabelled.
     """
     parts = [folder.split(b"/") if folder else [] for folder in index.folders]
     tops = [printable(part[0]).lower() if part else "" for part in parts]
     split_of = [SPLIT_NAMES.get(top) for top in tops]
     notes = (f"{index.others} files that are no {noun} were passed over",) if index.others else ()
+    least = 2 if noun == "videos" else 1
     if "train" not in split_of:
-        labels, classes, why = _classes(index, parts, [True] * len(parts), depth=1)
+        labels, classes, why = _classes(index, parts, [True] * len(parts), 1, least)
         kind = f"unlabelled {noun}"
         if classes:
             kind = "class folders" if noun == "pictures" else f"class folders of {noun}"
         return Found(kind, source, labels, classes, problems=index.problems, notes=(*notes, *why))
     inside = [name is not None for name in split_of]
     codes = np.array([SPLITS.index(name or "train") for name in split_of], np.uint8)
-    labels, classes, why = _classes(index, parts, inside, depth=2)
+    labels, classes, why = _classes(index, parts, inside, 2, least)
     split: npt.NDArray[np.uint8] | None = codes[index.folder]
     names = sorted({name for name in split_of if name}, key=SPLITS.index)
     if names == ["train"]:
@@ -224,9 +226,12 @@ def classify_folders(index: Index, source: Items, noun: str) -> Found:
 
 
 def _classes(
-    index: Index, parts: list[list[bytes]], inside: list[bool], depth: int
+    index: Index, parts: list[list[bytes]], inside: list[bool], depth: int, least: int
 ) -> tuple[npt.NDArray[np.int32] | None, tuple[str, ...], tuple[str, ...]]:
-    """Labels int32 (N,), class names, and why there are none although there might be."""
+    """Labels int32 (N,), class names, and why there are none although there might be.
+
+    least: so many items one class at least must have
+    """
     names = {part[-1] for part, asked in zip(parts, inside, strict=True) if asked and part}
     odd = [
         folder
@@ -246,4 +251,7 @@ def _classes(
         [code[part[-1]] if asked else -1 for part, asked in zip(parts, inside, strict=True)],
         np.int32,
     )
-    return of_folder[index.folder], tuple(printable(name) for name in ordered), ()
+    labels = of_folder[index.folder]
+    if np.bincount(labels[labels >= 0]).max(initial=0) < least:
+        return None, (), (f"no labels: none of the {len(ordered)} folders holds two videos",)
+    return labels, tuple(printable(name) for name in ordered), ()

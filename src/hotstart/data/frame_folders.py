@@ -1,5 +1,6 @@
 """Videos that lie on disk as folders of pictures, one for each frame: `frames:FOLDER?hz=25`.
 
+`frames:FOLDER?hz=25&frames=20` cuts each into items of 20 frames or a few more (`stretches.py`).
 Frames are the pictures of one folder whose names differ in their last number alone; their order is
 that of the number, not of the letters. A number with a decimal point is a time in seconds (as in
 TUM's RGB-D sets); any other counts frames at `hz`, so that one left out leaves a gap. A sound file
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import cv2
 import numpy as np
@@ -33,8 +35,38 @@ from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSo
 from hotstart.errors import DataError, UsageError
 
 PREFIX = "frames:"
-HZ = 25.0
+ALLOWED = (
+    "after the ? stand hz=, frames a second, a number above 0, and frames=, how many of them an "
+    "item has, a whole number from 2 to 1000000, as in ?hz=10&frames=20"
+)
+MOST_FRAMES = 1_000_000
 _NUMBER = re.compile(r"(.*?)(\d+(?:\.\d+)?)(\D*)")
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """How frames are read; by their names in `frames:FOLDER?name=value&...`."""
+
+    hz: float = 25.0
+    """Frames a second."""
+    frames: int | None = None
+    """Of each item that a video is cut into; None: cut as any other video is."""
+
+    @classmethod
+    def parse(cls, text: str, query: str) -> FrameSettings:
+        """Raises `UsageError`, beginning with `text`, for a name or a value that is none."""
+        hz, frames = cls.hz, cls.frames
+        for name, value in parse_qsl(query, keep_blank_values=True) or [("", "")]:
+            try:
+                if name == "hz" and 0 < float(value) < float("inf"):
+                    hz = float(value)
+                elif name == "frames" and 2 <= int(value) <= MOST_FRAMES:
+                    frames = int(value)
+                else:
+                    raise ValueError
+            except ValueError:
+                raise UsageError(f"{text}: {name}={value} is not allowed; {ALLOWED}") from None
+        return cls(hz, frames)
 
 
 @dataclass(frozen=True)
@@ -53,9 +85,9 @@ class _Sequences:
 def open_frames(text: str, label: str | None, group: str | None) -> Found:
     """The videos of `frames:FOLDER` or `frames:FOLDER?hz=10`; splits and classes as in `discover`.
 
-    Raises `DataError` where there are none, `UsageError` for a rate that is none.
+    Raises `DataError` where there are none, `UsageError` for settings that are none.
     """
-    where, hz = _parsed(text)
+    where, settings = _parsed(text)
     if label is not None:
         raise UsageError(f"label={label!r} names a column of a table, and {text} is none")
     if not where.is_dir():
@@ -66,7 +98,7 @@ def open_frames(text: str, label: str | None, group: str | None) -> Found:
     videos, sequences = _sequences(pictures)
     origin = f"{PREFIX}{absolute(where)}"
     found = classify_folders(
-        videos, FrameFolders(videos, pictures, sequences, hz, origin), "videos"
+        videos, FrameFolders(videos, pictures, sequences, settings, origin), "videos"
     )
     return found if group is None else found.with_groups(groups_of_paths(videos, group))
 
@@ -75,15 +107,22 @@ class FrameFolders(VideoSource):
     """Sequences of picture files. A frame that cannot be read is left out."""
 
     def __init__(
-        self, videos: Index, pictures: Index, sequences: _Sequences, hz: float, origin: str
+        self,
+        videos: Index,
+        pictures: Index,
+        sequences: _Sequences,
+        settings: FrameSettings,
+        origin: str,
     ) -> None:
         self.videos = videos
         self.pictures = pictures
         self.sequences = sequences
-        self.hz = hz
+        self.hz = settings.hz
+        self.piece_frames = settings.frames
         self.origin = origin
         self.beside = Beside(videos) if pictures.others else None
-        state = f"{pictures.fingerprint}|{hz}"
+        # Where videos are cut changes nothing of what is decoded: it is no part of this.
+        state = f"{pictures.fingerprint}|{self.hz}"
         if self.beside is not None:
             state += f"|{self.beside.fingerprint}"
         self.fingerprint = hashlib.blake2b(state.encode(), digest_size=16).hexdigest()
@@ -159,19 +198,12 @@ class FrameFolders(VideoSource):
         return "." in _parts(name)[1]
 
 
-def _parsed(text: str) -> tuple[Path, float]:
-    """Folder and frames a second."""
+def _parsed(text: str) -> tuple[Path, FrameSettings]:
+    """The folder, and what stands after it."""
     where, mark, query = text.removeprefix(PREFIX).rpartition("?")
     if not mark:
-        return Path(query).expanduser(), HZ
-    key, _, value = query.partition("=")
-    try:
-        hz = float(value) if key == "hz" else 0.0
-    except ValueError:
-        hz = 0.0
-    if not 0 < hz < float("inf"):
-        raise UsageError(f"{text}: after the ? stands hz=, frames a second, a number above 0")
-    return Path(where).expanduser(), hz
+        return Path(query).expanduser(), FrameSettings()
+    return Path(where).expanduser(), FrameSettings.parse(text, query)
 
 
 def _of_size(pixels: Array, size: tuple[int, int] | None) -> Array:

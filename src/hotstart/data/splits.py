@@ -1,6 +1,7 @@
 """Splits drawn from the content of the pictures: the same on every machine, in any order.
 
-Pictures that are equal byte for byte, and pictures of one group, always fall together.
+Pictures that are equal byte for byte, and pictures of one group, always fall together; but for
+stretches of a video where there is no other to hold out (`pretraining_split`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Splittable(Protocol):
     hashes: Hashes
     split: Codes
     groups: Integers
+    parts: Integers | None
+    """Int64 (N,): which stretch of its video each is, where videos are the groups; else None."""
 
 
 def mix(hashes: Hashes, purpose: int) -> Hashes:
@@ -119,7 +122,9 @@ def pretraining_split(dataset: Splittable) -> tuple[Integers, Integers]:
     """Positions to pretrain on and positions held out for the pretext score, both ascending.
 
     Nothing of a test split, nor a copy of it elsewhere, is in either. Held out are 5 % of the
-    rest, but at least the smaller of 300 and a fifth, at most 2,000, whole groups.
+    rest, but at least the smaller of 300 and a fifth, at most 2,000, whole groups. Where groups are
+    videos, and so few or so long that none can be held out whole, one is cut by time: its end is
+    held out, and the stretch before that is in neither, lest neighbours be on both sides.
     """
     test = dataset.split == TEST
     rows = np.flatnonzero(~test & ~np.isin(dataset.hashes, dataset.hashes[test])).astype(np.int64)
@@ -127,4 +132,19 @@ def pretraining_split(dataset: Splittable) -> tuple[Integers, Integers]:
     held = min(2000, max(round(0.05 * total), min(300, total // 5)))
     family = families(dataset.hashes[rows], dataset.groups[rows])
     part = cut(dataset.hashes[rows], family, (held, total - held), purpose=2)
+    if held and dataset.parts is not None and not (part == 0).any():
+        first = family == family[np.argmin(mix(dataset.hashes[rows], purpose=2))]
+        part[first] = _cut_by_time(dataset.parts[rows][first], held)
     return rows[part == 1], rows[part == 0]
+
+
+def _cut_by_time(parts: Integers, held: int) -> Integers:
+    """Int64 (N,) of stretches of one video: 0 for about the last `held`, 2 for the gap, else 1.
+
+    parts: int64 (N,), numbers in time; copies of the video have the same
+    """
+    count = int(parts.max()) + 1
+    end = max(held * count // len(parts), 1)
+    if count < end + 2:
+        return np.ones_like(parts)
+    return np.where(parts >= count - end, 0, np.where(parts == count - end - 1, 2, 1))

@@ -1,7 +1,8 @@
 """The items of a set of videos: a short video is one, of a long one every ten seconds or so.
 
-Otherwise three drives of ten minutes would be a set of three. All stretches of a video are of one
-group, so that no split cuts through a video.
+Otherwise three drives of ten minutes would be a set of three. Where the source says of how many
+frames an item is to be (`VideoSource.piece_frames`), that alone decides. All stretches of a video
+are of one group, so that no split cuts through a video while there are others (`splits.py`).
 """
 
 from __future__ import annotations
@@ -48,9 +49,13 @@ class Stretches:
 
     @property
     def hashes(self) -> npt.NDArray[np.uint64]:
-        """Uint64 (N,): the video's content hash; different for the later stretches of it."""
+        """Uint64 (N,): the video's content hash; different for the later stretches of it.
+
+        Later stretches of a video that is cut otherwise have others.
+        """
         of_video = self.footage.facts.hashes[self.videos]
-        later = mix(of_video + self.parts.astype(np.uint64), purpose=3)
+        asked = np.uint64((self.footage.source.piece_frames or 0) << 32)
+        later = mix(of_video + self.parts.astype(np.uint64) + asked, purpose=3)
         return np.where(self.parts > 0, later, of_video)
 
     @property
@@ -64,6 +69,13 @@ class Stretches:
         known, parts = self.footage.poses.known, (self.videos, self.firsts, self.counts)
         return np.array([known(*part) for part in zip(*map(list, parts), strict=True)], bool)
 
+    @functools.cached_property
+    def moving(self) -> npt.NDArray[np.bool_]:
+        """Bool (N,): which hold both frames of a field of flow; a piece of few may hold none."""
+        frames, ends = self.footage.motion.frames, self.firsts + self.counts
+        parts = zip(self.videos.tolist(), self.firsts, ends, strict=True)
+        return np.array([np.ptp(np.searchsorted(frames(i), part)) > 1 for i, *part in parts], bool)
+
     @property
     def keys(self) -> set[str]:
         """Sample keys that some of these videos can give."""
@@ -74,8 +86,12 @@ class Stretches:
     def having(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Bool (N,): which have all of `keys`."""
         there = np.ones(len(self), bool)
-        for key, some in (("audio", self.heard), ("pose", self.posed)):
-            there &= some if key in keys else True
+        if "audio" in keys:
+            there &= self.heard
+        if "pose" in keys:
+            there &= self.posed
+        if "flow" in keys:
+            there &= self.moving
         return there
 
     def name(self, i: int, path: str) -> str:
@@ -84,9 +100,12 @@ class Stretches:
 
 
 def cut_videos(footage: Footage) -> Stretches:
-    """Cut what is long into stretches of equally many frames."""
-    facts = footage.facts
-    most = np.minimum(facts.lengths // STRETCH_SECONDS, facts.counts // STRETCH_FRAMES)
+    """Cut what is long into stretches of equally many frames, none left over."""
+    facts, asked = footage.facts, footage.source.piece_frames
+    if asked is None:
+        most = np.minimum(facts.lengths // STRETCH_SECONDS, facts.counts // STRETCH_FRAMES)
+    else:
+        most = facts.counts // asked
     cuts = np.maximum(most, 1).astype(np.int64)
     videos = np.repeat(np.arange(len(cuts)), cuts)
     of = cuts[videos]

@@ -52,6 +52,8 @@ class VideoSource(Items):
 
     pictured: bool = True
     """Whether its pictures are of the data; sound alone has them for people."""
+    piece_frames: int | None = None
+    """Into items of how many frames its videos are cut (`stretches.py`); None: it was not said."""
 
     @abstractmethod
     def content(self, i: int) -> int:

@@ -27,6 +27,10 @@ from hotstart.training.train import Material, check_encoder, fix_steps, make_fab
 
 DEFAULTS = {"cnn": DEFAULT_ENCODER, "vit": "vit_narrow_depth4", "video": "r3d10_narrow"}
 LEAST_PICTURES = 8
+FEWER_FRAMES = (
+    ", which may be pieces of long ones: frames:FOLDER?frames=20 cuts folders of frames into such, "
+    "a lower number into more"
+)
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes", "compile")
 OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant")
@@ -149,9 +153,10 @@ def material_of(task: str, dataset: Dataset) -> Material:
         usable = np.intersect1d(dataset.indices("train"), np.flatnonzero(dataset.labels >= 0))
         train_items, heldout = np.intersect1d(train_items, usable), np.intersect1d(heldout, usable)
     if len(train_items) < LEAST_PICTURES:
+        videos = dataset.stretches is not None
         raise DataError(
-            f"{dataset.name}: {len(train_items)} readable pictures to train on, "
-            f"at least {LEAST_PICTURES} are needed"
+            f"{dataset.name}: {len(train_items)} readable {'videos' if videos else 'pictures'} to "
+            f"train on, at least {LEAST_PICTURES} are needed{FEWER_FRAMES * videos}"
         )
     # Data come class by class; in the order of their hashes every batch holds a bit of everything.
     heldout = heldout[np.argsort(dataset.hashes[heldout], kind="stable")]
