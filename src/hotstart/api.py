@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hotstart.compare_api import calibrate as calibrate
 from hotstart.compare_api import compare as compare
-from hotstart.config import Stem
+from hotstart.config import PretrainSettings, Stem
 from hotstart.demo_api import demo as demo
 from hotstart.errors import UsageError
 from hotstart.evaluate_api import evaluate as evaluate
@@ -127,20 +128,30 @@ def embed(
     encoder: str | None = None,
     size: int | None = None,
     stem: Stem = "auto",
+    label: str | None = None,
+    group: str | None = None,
+    audio_offset_seconds: float | None = None,
     accelerator: str = "auto",
     caching: CachingListener | None = None,
 ) -> Path:
     """Write features h of every readable picture to a Parquet file; returns its path.
 
     Columns: `path`, `split`, `label` (null where there is none), `h` (list of D float32).
+    label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; a run's own data as
+    it was trained, unless said.
     """
+    from hotstart.data import open_dataset
     from hotstart.league.embedding import write_embedding
-    from hotstart.league.subject import open_subject
+    from hotstart.league.subject import open_subject, reading_for
+
+    def read(side: int | None, run: PretrainSettings | None = None) -> Dataset:
+        reading = reading_for(run, data, label, group, audio_offset_seconds)
+        return open_dataset(data, size=side, progress=caching, **reading)
 
     if size is None and not (Path(subject) / "run.toml").exists():
-        size = _open(data, None, None, None, caching).size
+        size = read(None).size
     opened = open_subject(str(subject), encoder, size, stem, seed=0)
-    dataset = _open(data, opened.encoder.spec.size, None, None, caching)
+    dataset = read(opened.encoder.spec.size, opened.settings)
     return write_embedding(opened.encoder, dataset, Path(out), accelerator)
 
 
@@ -161,6 +172,9 @@ def gallery(
     size: int | None = None,
     seed: int = 0,
     task_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    label: str | None = None,
+    group: str | None = None,
+    audio_offset_seconds: float | None = None,
     accelerator: str = "auto",
     working: CachingListener | None = None,
 ) -> Path:
@@ -170,6 +184,8 @@ def gallery(
     task the answers of its first run there, and its nearest neighbours before and after training.
     save: a folder that gets what generative tasks with a run make of the pictures.
     size, seed, task_settings: of tasks without a run; a run has its own.
+    label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; a run's own data as
+    it was trained, unless said. What is shown of these was held out from every run of them.
     Raises UsageError or DataError with a sentence on what to do.
     """
     for name in tasks:
@@ -183,12 +199,20 @@ def gallery(
     asked = asked_for(tasks, [Path(folder) for folder in runs], makes=save is not None)
     from lightning_fabric import Fabric
 
+    from hotstart.data import open_dataset
     from hotstart.league.gallery import look
+    from hotstart.league.subject import reading_for
     from hotstart.report.gallery import write_gallery
+
+    opened = functools.cache(functools.partial(open_dataset, str(data), progress=working))
+
+    def read(side: int | None, run: PretrainSettings | None) -> Dataset:
+        reading = reading_for(run, str(data), label, group, audio_offset_seconds)
+        return opened(size=side, **reading)
 
     found = look(
         asked,
-        lambda side: _open(str(data), side, None, None, working),
+        read,
         size=size,
         seed=seed,
         device=Fabric(accelerator=accelerator, devices=1).device,
@@ -197,11 +221,3 @@ def gallery(
         progress=working,
     )
     return write_gallery(found, Path(out))
-
-
-def _open(
-    data: str, size: int | None, label: str | None, group: str | None, caching: Any
-) -> Dataset:
-    from hotstart.data import open_dataset
-
-    return open_dataset(data, size=size, label=label, group=group, progress=caching)

@@ -188,6 +188,7 @@ def evaluate(
     stem: StemOption = StemChoice.AUTO,
     label: Label = None,
     group: Group = None,
+    audio_offset_seconds: AudioOffset = None,
     allow_leak: AllowLeak = False,
     ignore_index: IgnoreIndex = None,
     class_names: ClassNames = None,
@@ -214,6 +215,7 @@ def evaluate(
             stem=stem.value,
             label=label,
             group=group,
+            audio_offset_seconds=audio_offset_seconds,
             allow_leak=allow_leak,
             ignore_index=parse_ignored(ignore_index),
             class_names=parse_class_names(class_names),
@@ -239,6 +241,9 @@ def embed(
     encoder: Encoder = None,
     size: Size = None,
     stem: StemOption = StemChoice.AUTO,
+    label: Label = None,
+    group: Group = None,
+    audio_offset_seconds: AudioOffset = None,
     accelerator: Accelerator = "auto",
 ) -> None:
     """Write the features of every picture to a Parquet file."""
@@ -253,6 +258,9 @@ def embed(
             encoder=encoder,
             size=size,
             stem=stem.value,
+            label=label,
+            group=group,
+            audio_offset_seconds=audio_offset_seconds,
             accelerator=accelerator,
             caching=display.working,
         )

@@ -22,6 +22,7 @@ from hotstart.arguments import (
 from hotstart.options import (
     Accelerator,
     AllowLeak,
+    AudioOffset,
     ClassNames,
     Group,
     IgnoreIndex,
@@ -64,6 +65,7 @@ def compare(
     ] = None,
     label: Label = None,
     group: Group = None,
+    audio_offset_seconds: AudioOffset = None,
     allow_leak: AllowLeak = False,
     ignore_index: IgnoreIndex = None,
     class_names: ClassNames = None,
@@ -105,6 +107,7 @@ def compare(
             sweep=parse_sweep(sweep or []) or None,
             label=label,
             group=group,
+            audio_offset_seconds=audio_offset_seconds,
             allow_leak=allow_leak or None,
             ignore_index=parse_ignored(ignore_index),
             class_names=parse_class_names(class_names),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotstart.config import Protocol, Split, Stem
+from hotstart.config import PretrainSettings, Protocol, Split, Stem
 from hotstart.errors import UsageError
 from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.records import Record
@@ -33,6 +33,7 @@ def evaluate(
     stem: Stem = "auto",
     label: str | None = None,
     group: str | None = None,
+    audio_offset_seconds: float | None = None,
     allow_leak: bool = False,
     ignore_index: Sequence[int] = (),
     class_names: Sequence[str] = (),
@@ -48,6 +49,8 @@ def evaluate(
     `segment` (pictures with label maps, see `data.masked`), `detect` (pictures with boxes, see
     `data.boxes`) or `pretext`. protocols: those that `on` knows count.
     labels: shares of the training labels, 0 < share <= 1. seed: draws the subset; the run's own.
+    label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; where a run is
+    evaluated on its own data, as it was trained, unless said.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
     allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.
     ignore_index, class_names: values of label maps that are no class, and names of the others.
@@ -61,19 +64,18 @@ def evaluate(
     from hotstart.data.telling import found_words
     from hotstart.league.evaluation import evaluate_subject
     from hotstart.league.measures import open_for
-    from hotstart.league.subject import open_subject
+    from hotstart.league.subject import open_subject, reading_for
 
-    def read(data: str, size: int | None) -> Dataset:
+    def read(data: str, size: int | None, run: PretrainSettings | None = None) -> Dataset:
         return open_for(
             on,
             data,
             size=size,
-            label=label,
-            group=group,
             allow_leak=allow_leak,
             ignore_index=ignore_index,
             class_names=class_names,
             progress=caching,
+            **reading_for(run, data, label, group, audio_offset_seconds),
         )
 
     if data is not None and size is None and not (Path(subject) / "run.toml").exists():
@@ -82,7 +84,7 @@ def evaluate(
     source = data or (opened.settings.data if opened.settings else None)
     if source is None:
         raise UsageError("--data is missing: a folder of labelled pictures")
-    dataset = read(source, opened.encoder.spec.size)
+    dataset = read(source, opened.encoder.spec.size, opened.settings)
     if telling is not None:
         for sentence in found_words(dataset):
             telling(sentence)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hotstart.arguments import parse_names, parse_set
-from hotstart.options import Accelerator, Set, Size
+from hotstart.options import Accelerator, AudioOffset, Group, Label, Set, Size
 
 
 def gallery(
@@ -26,6 +26,9 @@ def gallery(
     size: Size = None,
     seed: Annotated[int, typer.Option(help="Of tasks without a run.")] = 0,
     set_: Set = None,
+    label: Label = None,
+    group: Group = None,
+    audio_offset_seconds: AudioOffset = None,
     accelerator: Accelerator = "auto",
 ) -> None:
     """See what each task asks of your pictures and, with runs, what they answer."""
@@ -42,6 +45,9 @@ def gallery(
             size=size,
             seed=seed,
             task_settings=parse_set(set_ or []) or None,
+            label=label,
+            group=group,
+            audio_offset_seconds=audio_offset_seconds,
             accelerator=accelerator,
             working=display.working,
         )

@@ -7,15 +7,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import typer.main
 
 from hotstart import api
 from hotstart.arguments import parse_labels, parse_set
+from hotstart.cli import app
 from hotstart.errors import DataError, UsageError
 from hotstart.league.records import read_records
+
+if TYPE_CHECKING:
+    import click
 
 
 def hotstart(*words: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +65,13 @@ def test_answers_without_torch(words: tuple[str, ...]) -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", ["pretrain", "evaluate", "compare", "gallery", "embed"])
+def test_every_command_that_reads_data_can_be_told_how(command: str) -> None:
+    params = cast("click.Group", typer.main.get_command(app)).commands[command].params
+    options = {option for param in params for option in param.opts}
+    assert {"--label", "--group", "--audio-offset-seconds"} <= options
 
 
 def test_tasks_as_json() -> None:

@@ -63,7 +63,7 @@ def looked(
 
     return look(
         asked_for(tasks, folders, makes=save is not None),
-        lambda side: open_dataset(photos, size=side),
+        lambda side, run: open_dataset(photos, size=side),
         size=None,
         seed=0,
         device=torch.device("cpu"),
@@ -126,12 +126,12 @@ def test_a_copy_elsewhere_is_no_second_picture(photos: Path, tmp_path: Path) -> 
             shutil.copy(path, tmp_path / f"{copy}-{path.name}")
     dataset = open_dataset(tmp_path, size=SIZE)
     assert len(dataset) == 2 * COUNT
-    assert len(pool_of(dataset, held_out=False)) == COUNT
+    assert len(pool_of(dataset)) == COUNT
 
 
 def test_nothing_of_a_test_split_is_looked_at(class_folder: Path) -> None:
     dataset = open_dataset(class_folder, size=SIZE)
-    names = [dataset.path(int(i)) for i in pool_of(dataset, held_out=False)]
+    names = [dataset.path(int(i)) for i in pool_of(dataset)]
     assert len(names) == 160
     assert not any(name.startswith("test") for name in names)
 
@@ -155,7 +155,7 @@ def test_save_keeps_what_a_generative_task_makes(
 ) -> None:
     save = tmp_path / "made"
     found = looked(photos, ["all"], [runs], save)
-    held = pool_of(pictures, held_out=True)
+    held = pool_of(pictures, pictures.hashes[pretraining_split(pictures)[1]])
     assert found.saved == {f"{runs.name}/inpainting": len(held)}
     files = sorted(path for path in save.rglob("*") if path.is_file())
     assert len(files) == len(held)

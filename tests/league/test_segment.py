@@ -58,7 +58,8 @@ def test_options_of_label_maps_are_for_them_alone(tmp_path: Path) -> None:
         {"data": "digits:", "tasks": ("rotation",), "steps": 5, "ignore_index": (11,)}
         | {"on": ("classify", "segment=masks"), "class_names": ("a", "b")}
     )
-    assert asked.reading_for("digits:", "classify").keys() == {"label", "group", "allow_leak"}
+    plain = {"label", "group", "audio_offset_seconds", "allow_leak"}
+    assert asked.reading_for("digits:", "classify").keys() == plain
     masks = asked.reading_for("masks", "segment")
     assert (masks["ignore_index"], masks["class_names"]) == ([11], ["a", "b"])
     assert parse_ignored("11, #ff0000") == [11, (1 << 24) + 0xFF0000]

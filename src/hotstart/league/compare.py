@@ -149,6 +149,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
         size=asked.size,
         label=asked.label_of(asked.data),
         group=asked.group,
+        audio_offset_seconds=asked.audio_offset_seconds,
         progress=caching,
     )
     datasets = {asked.data: first}

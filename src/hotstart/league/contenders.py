@@ -162,6 +162,7 @@ def _values(
         "checkpoint_seconds": asked.checkpoint_seconds,
         "label": asked.label_of(asked.data),
         "group": asked.group,
+        "audio_offset_seconds": asked.audio_offset_seconds,
         "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
         "variant": variant.name if variant is not None else None,
     }

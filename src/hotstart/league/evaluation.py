@@ -131,6 +131,8 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         pretrained = run_hash(settings, subject.fingerprints.get("pretrain", "")) + subject.part
     else:
         pretrained = subject.encoder.spec.model_dump_json(exclude_none=True)
+    if subject.encoder.kind == "audio" and dataset.audio_offset_seconds:
+        pretrained += f" {dataset.audio_offset_seconds:g} s later"
     return Record(
         task=subject.task,
         encoder=subject.encoder.spec.name,
@@ -171,6 +173,9 @@ def _pretext(subject: Subject, dataset: Dataset, device: torch.device) -> list[R
     rng = Draws(settings.seed, 0, total=1, names=("score",))
     asked = HeldoutBatches(rebuilt.material, task.needs, device)
     score = task.score(asked, rng)
+    if "audio" in task.needs:  # sound that comes otherwise is another question than the run's own
+        changes = {"audio_offset_seconds": dataset.audio_offset_seconds}
+        settings = settings.model_copy(update=changes)
     return [
         pretext_record(
             settings,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +21,12 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Batch, to_device
 from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.encoders import build_encoder, resolve_spec
-from hotstart.errors import HotstartError
+from hotstart.errors import DataError, HotstartError, UsageError
 from hotstart.league.asked import Asked
+from hotstart.league.heldout import heldout_in
 from hotstart.league.map import Drawn, draw_maps
 from hotstart.league.pretraining import default_encoder
-from hotstart.league.rebuild import rebuild_task, trained_on
+from hotstart.league.rebuild import rebuild_task
 from hotstart.league.records import Record
 from hotstart.league.subject import pretext_records_of
 from hotstart.pretext.panels import SHOWN, neighbour_panel
@@ -35,7 +38,8 @@ from hotstart.training.train import Material, build_task
 POOL = 512
 """Pictures that neighbours are sought among, and that `save` is given, at most."""
 
-Open = Callable[[int | None], Dataset]
+Open = Callable[[int | None, PretrainSettings | None], Dataset]
+Hashes = npt.NDArray[np.uint64]
 Saved = dict[str, int]
 
 
@@ -68,7 +72,7 @@ class Gallery:
     pool: int
     """Of these, how many were looked at."""
     held_out: bool
-    """Whether they were, because the runs were trained on the rest."""
+    """Whether they were, because none of the runs was trained on them."""
     shown: list[tuple[npt.NDArray[np.uint8], str]]
     """The first rows of every panel: picture, name."""
     scenes: list[Scene] = field(default_factory=list)
@@ -94,39 +98,40 @@ def look(
 ) -> Gallery:
     """Look at every task of `asked` on the same pictures, the first by the hash of their content.
 
-    open_pictures: gives the data with pictures of so many pixels; a run's own size is asked for.
+    open_pictures: gives the data with pictures of so many pixels, read as a run with these settings
+    reads them; a run's own size is asked for.
     size, seed, task_settings: of tasks without a run. save: a folder that gets what generative
-    tasks make. Where one of the runs was trained on these pictures, only those that were held out
-    from it are looked at. A task that these pictures do not suit is left out with the reason.
+    tasks make. Where some of the runs were trained on these pictures, only those that each of them
+    held out are looked at. A task that these pictures do not suit is left out with the reason.
+
+    Raises UsageError where nothing was held out from all of these runs.
     """
-    runs = [(one.run, one.settings) for one in asked if one.run and one.settings]
-    first = open_pictures(size or (runs[0][1].size if runs else None))
-    datasets = {first.size: first}
-    for _, settings in runs:
-        if settings.size not in datasets:
-            datasets[settings.size] = open_pictures(settings.size)
-    held_out = any(trained_on(run, told, datasets[told.size]) for run, told in runs)
-    pool = pool_of(first, held_out)
+    of_first = next((one.settings for one in asked if one.settings), None)
+    first = open_pictures(size or (of_first.size if of_first else None), of_first)
+    datasets = [
+        open_pictures(one.settings.size, one.settings) if one.settings else first for one in asked
+    ]
+    new_to_all = _held_out(asked, datasets)
+    pool = pool_of(first, new_to_all)
     wholes = centre_view(first.batch(pool[:SHOWN], ("image",))["image"], first.size)
     names = [first.path(int(item)) for item in pool[:SHOWN]]
     found = Gallery(
         data=first.name,
         total=len(first),
         pool=len(pool),
-        held_out=held_out,
+        held_out=new_to_all is not None,
         shown=list(zip(to_uint8(wholes), names, strict=True)),
         quarantined=len(first.quarantine),
         silent=first.describe().get("without_sound", 0) if "audio" in first.keys else 0,
     )
-    for number, one in enumerate(asked):
+    for number, (one, dataset) in enumerate(zip(asked, datasets, strict=True)):
         if progress is not None:
             progress("gallery", number, len(asked))
-        dataset = datasets[one.settings.size] if one.settings else first
         try:
             if one.run is None:
                 scene = _untrained(one.task, dataset, pool, seed, task_settings, device)
             else:
-                scene = _trained(one, dataset, pool_of(dataset, held_out), device, save, found)
+                scene = _trained(one, dataset, pool_of(dataset, new_to_all), device, save, found)
         except HotstartError as error:
             found.left_out.append((one.name or one.task, str(error)))
             continue
@@ -139,15 +144,36 @@ def look(
     return found
 
 
-def pool_of(dataset: Dataset, held_out: bool) -> npt.NDArray[np.int64]:
-    """At most 512 positions, each content once, in the order of their hashes; none of a test split.
+def pool_of(dataset: Dataset, contents: Hashes | None = None) -> npt.NDArray[np.int64]:
+    """At most 512 positions, each content once, in the order of their hashes.
 
-    held_out: those alone that no pretraining on this data sees.
+    contents: uint64 hashes to which they are restricted; None: to what is in no test split.
     """
-    train, held = pretraining_split(dataset)
-    items = held if held_out else np.concatenate([train, held])
-    items = items if len(items) else np.arange(len(dataset))
+    if contents is not None:
+        items = np.flatnonzero(np.isin(dataset.hashes, contents))
+    else:
+        items = np.concatenate(pretraining_split(dataset))
+        items = items if len(items) else np.arange(len(dataset))
     return items[np.unique(dataset.hashes[items], return_index=True)[1]][:POOL]
+
+
+def _held_out(asked: Sequence[Asked], datasets: Sequence[Dataset]) -> Hashes | None:
+    """Contents that no run was trained on, of those trained on this data; None: none was."""
+    kept = []
+    for one, dataset in zip(asked, datasets, strict=True):
+        with contextlib.suppress(DataError):  # rebuilding that run will tell why it is left out
+            held = heldout_in(one.run, dataset) if one.run else None
+            if held is not None:
+                kept.append(dataset.hashes[held])
+    if not kept:
+        return None
+    shared: Hashes = functools.reduce(np.intersect1d, kept)
+    if not len(shared):
+        raise UsageError(
+            "the runs held out different parts of this data, and nothing is new to all of them: "
+            "give runs that were trained with the same --group and --label, or one at a time"
+        )
+    return shared
 
 
 def _untrained(

@@ -44,11 +44,19 @@ def _open_labelled(
     size: int | None,
     label: str | None,
     group: str | None,
+    audio_offset_seconds: float,
     allow_leak: bool,
     progress: Caching | None,
 ) -> Dataset:
     """Pictures or videos with a class each; what is in two splits is the data's own matter."""
-    return open_dataset(data, size=size, label=label, group=group, progress=progress)
+    return open_dataset(
+        data,
+        size=size,
+        label=label,
+        group=group,
+        audio_offset_seconds=audio_offset_seconds,
+        progress=progress,
+    )
 
 
 def _open_boxes(
@@ -57,10 +65,11 @@ def _open_boxes(
     size: int | None,
     label: str | None,
     group: str | None,
+    audio_offset_seconds: float,
     allow_leak: bool,
     progress: Caching | None,
 ) -> Dataset:
-    """Boxes are seen at the detector's size, whatever the encoder was trained at."""
+    """Boxes are seen at the detector's size, whatever the encoder was trained at; none sounds."""
     if label is not None:
         raise UsageError(f"--label {label}: boxes bring their classes; only tables have columns")
     side = DetectSettings().detector.size_px
@@ -73,12 +82,13 @@ def _open_masks(
     size: int | None,
     label: str | None,
     group: str | None,
+    audio_offset_seconds: float,
     allow_leak: bool,
     progress: Caching | None,
     ignore_index: Sequence[int] = (),
     class_names: Sequence[str] = (),
 ) -> Dataset:
-    """Pictures to be segmented are read whole, whatever side the encoder was trained at."""
+    """Pictures to be segmented are read whole, at whatever side the encoder was trained; silent."""
     if label is not None:
         raise UsageError(f"--label {label}: label maps hold the classes; only tables have columns")
     return open_masked(
@@ -131,6 +141,7 @@ def open_for(
     size: int | None,
     label: str | None = None,
     group: str | None = None,
+    audio_offset_seconds: float = 0.0,
     allow_leak: bool = False,
     ignore_index: Sequence[int] = (),
     class_names: Sequence[str] = (),
@@ -138,6 +149,7 @@ def open_for(
 ) -> Dataset:
     """DATA as the downstream task `on` (or `pretext`) reads it.
 
+    audio_offset_seconds: see `open_dataset`; of videos and sounds alone
     ignore_index, class_names: of label maps, see `open_masked`
     """
     opener = MEASURES[on].open if on in MEASURES else _open_labelled
@@ -149,5 +161,12 @@ def open_for(
             )
         told = {}
     return opener(
-        data, size=size, label=label, group=group, allow_leak=allow_leak, progress=progress, **told
+        data,
+        size=size,
+        label=label,
+        group=group,
+        audio_offset_seconds=audio_offset_seconds,
+        allow_leak=allow_leak,
+        progress=progress,
+        **told,
     )

@@ -13,6 +13,7 @@ from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
+from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
@@ -176,6 +177,8 @@ def _run(
         if free < 200 * 2**20:
             raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
     material = material_of(settings.task, dataset)
+    if fabric.is_global_zero:
+        write_heldout(folder, dataset.hashes[material.heldout])
     outcome = train(settings, material, folder, fabric, listener)
     if outcome is not None:
         write_maps(

@@ -10,8 +10,7 @@ import numpy as np
 from hotstart.config import PretrainSettings
 from hotstart.data import Dataset, add_real
 from hotstart.errors import TrainingError, UsageError
-from hotstart.league.pretraining import material_of
-from hotstart.league.subject import pretext_record_of
+from hotstart.league.heldout import heldout_in
 from hotstart.pretext.registry import task_class
 from hotstart.pretext.task import PretextTask
 from hotstart.training import checkpoint
@@ -27,7 +26,7 @@ class Rebuilt:
     """In evaluation mode, on the CPU."""
     settings: PretrainSettings
     material: Material
-    """`heldout` holds what the run was not trained on: all pictures, if they are not its own."""
+    """`heldout` holds what the run was not trained on: all that it can use, if not its own."""
     own_pictures: bool
     """Whether these are the pictures that the run was trained on."""
     step: int
@@ -37,8 +36,9 @@ class Rebuilt:
 def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
     """The task of the run in folder `run`, as its newest checkpoint has it.
 
-    Raises DataError when `run` is no run or `dataset` lacks what the task needs, UsageError when
-    no checkpoint is left, TrainingError when it does not fit the run's settings.
+    Raises DataError when `run` is no run, does not tell what it held out, or `dataset` lacks what
+    the task needs, UsageError when no checkpoint is left, TrainingError when it does not fit the
+    run's settings.
     """
     settings = files.load_run(run)
     saved = checkpoint.newest(run / files.CHECKPOINTS)
@@ -46,15 +46,13 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
         raise UsageError(f"{run}: no checkpoint left, so the task's heads are gone")
     if settings.real is not None and dataset.real is None:
         add_real(dataset, settings.real)
-    own_pictures = trained_on(run, settings, dataset)
-    if own_pictures:
-        material = material_of(settings.task, dataset)
-    else:
-        cls = task_class(settings.task)
-        dataset.require(cls.needs)
-        asked = dataset.labels >= 0 if cls.uses_labels else np.ones(len(dataset), bool)
-        material = Material(dataset, np.arange(0), np.flatnonzero(asked))
+    held = heldout_in(run, dataset)
+    cls = task_class(settings.task)
+    dataset.require(cls.needs)
+    usable = dataset.having(cls.needs) & ((dataset.labels >= 0) | (not cls.uses_labels))
+    asked = np.flatnonzero(usable) if held is None else held[usable[held]]
     state = checkpoint.load(saved)
+    material = Material(dataset, np.arange(0), asked)
     # Buffers that grow with the training set (cluster assignments) keep that set's size.
     sized = replace(material, train=np.arange(int(state["items"])))
     task = build_task(settings, sized, settings.steps or 1)
@@ -64,12 +62,4 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
         raise TrainingError(
             f"{saved}: its weights are not those of {settings.task} as {run} has it ({error})"
         ) from None
-    return Rebuilt(task.eval(), settings, material, own_pictures, int(state["step"]))
-
-
-def trained_on(run: Path, settings: PretrainSettings, dataset: Dataset) -> bool:
-    """Whether these are the pictures that `run` was, or is being, trained on."""
-    record = pretext_record_of(run)
-    if record is None:  # not finished: its data are known by name alone
-        return settings.data == dataset.name
-    return record.data_fingerprints.get("pretrain") == dataset.fingerprint
+    return Rebuilt(task.eval(), settings, material, held is not None, int(state["step"]))

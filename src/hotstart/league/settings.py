@@ -52,6 +52,8 @@ class LeagueSettings(Settings):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None
     group: str | None = None
+    audio_offset_seconds: float = 0.0
+    """By how much the sound of videos, wherever they are read, comes after their frames."""
     allow_leak: bool = False
     """Whether a picture may be in two splits of boxes or masks."""
     ignore_index: tuple[int, ...] = ()
@@ -75,6 +77,7 @@ class LeagueSettings(Settings):
         return {
             "label": self.label_of(data, kind),
             "group": self.group,
+            "audio_offset_seconds": self.audio_offset_seconds,
             "allow_leak": self.allow_leak,
             **({key: list(told) for key, told in masks.items()} if masked else {}),
         }

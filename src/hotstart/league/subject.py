@@ -81,6 +81,35 @@ def open_run(folder: Path) -> Subject:
     )
 
 
+def reading_for(
+    run: PretrainSettings | None,
+    data: str,
+    label: str | None,
+    group: str | None,
+    audio_offset_seconds: float | None,
+) -> dict[str, Any]:
+    """How DATA is read for a run: `label`, `group` and `audio_offset_seconds` for `open_dataset`.
+
+    What is None is as the run itself had it, where DATA is what it was trained on; of other data,
+    and without a run, no column and no pattern is known, and sound comes with its frames.
+    """
+    told = {"label": label, "group": group, "audio_offset_seconds": audio_offset_seconds}
+    reading: dict[str, Any] = {"label": None, "group": None, "audio_offset_seconds": 0.0}
+    if run is not None and _same_data(run.data, data):
+        reading = run.model_dump(include=set(told))
+    return {**reading, **{name: value for name, value in told.items() if value is not None}}
+
+
+def _same_data(one: str, other: str) -> bool:
+    """Whether both name the same data; a folder or a file may be written in several ways."""
+    if one == other:
+        return True
+    try:
+        return Path(one).expanduser().samefile(Path(other).expanduser())
+    except (OSError, ValueError, RuntimeError):  # not both are paths, or there is nothing
+        return False
+
+
 def pretext_record_of(folder: Path) -> Record | None:
     """What the run in `folder` wrote of its own task; None before it is finished.
 
