@@ -56,7 +56,8 @@ def compare(
     data: what to pretrain on; tasks: names from `tasks()`; the controls `random` and, where the
         data has labels, `supervised` are always in, and `scratch` where `finetune` is asked
     on: downstream evaluations, `classify=DIR`, `action=DIR`, `segment=DIR`, `detect=DIR`, or
-        `classify` for the data's own labels
+        `classify` for the data's own labels; `segment@linear,finetune=DIR` is measured by these
+        protocols, the others by `protocols`
     seeds: how many, or which; 3 by default
     steps, epochs, minutes: the same budget for everyone, 10 minutes by default. Minutes become
         steps by measuring, once, before anything is trained.

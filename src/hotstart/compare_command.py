@@ -41,7 +41,9 @@ def compare(
     tasks: Annotated[str | None, typer.Option(help="rotation,simclr; controls are in.")] = None,
     on: Annotated[
         list[str] | None,
-        typer.Option(help="classify=DIR, action=DIR, ..., or classify: own labels. Repeatable."),
+        typer.Option(
+            help="classify=DIR, detect@finetune=DIR, ..., or classify: own labels. Repeatable."
+        ),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="How many, or which (0,2,5); 3.")] = None,
     encoder: Annotated[
@@ -50,7 +52,9 @@ def compare(
     ] = None,
     size: Size = None,
     stem: StemOption = StemChoice.AUTO,
-    protocol: Annotated[str | None, typer.Option(help="Of knn,linear,finetune.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Of knn,linear,finetune, where --on names none.")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Shares; 1%,10%,100%.")] = None,
     split: Annotated[SplitChoice | None, typer.Option(help="val; test is for the end.")] = None,
     stages: Annotated[bool | None, typer.Option(help="Probe every stage of the encoder.")] = None,

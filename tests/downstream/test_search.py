@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hotstart.downstream.search import Searched, train_with_best_rate
+from hotstart.downstream.search import Searched, search_ended, train_with_best_rate
 
 Int64s = npt.NDArray[np.int64]
 TRAIN = np.arange(100, 110)
@@ -91,3 +92,27 @@ def test_rates_that_are_all_alike_end_the_search() -> None:
     told = Told(lambda _: 0.0)
     assert told.run((3e-4, 1e-3), PARTS).rate == 3e-4
     assert len(told.fits) == 2 * 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "trials", "ended"),
+    [
+        (1e-4, {"0.0001": 0.5, "0.0003": 0.4}, False),
+        (3e-4, {"0.0001": 0.4, "0.0003": 0.5}, False),
+        (3e-4, {"0.0001": 0.4, "0.0003": 0.5, "0.001": 0.3}, True),
+        (1e-5, {"1e-05": 0.5, "3e-05": 0.4}, True),
+        (1e-3, {"0.001": 0.0, "0.003": 0.0}, True),
+        (1e-3, {}, True),
+    ],
+)
+def test_a_record_tells_whether_its_search_ended_at_an_edge(
+    rate: float, trials: dict[str, float], ended: bool
+) -> None:
+    assert search_ended({"learning_rate": rate, "trials": trials}) is ended
+
+
+def test_what_a_search_tells_of_itself_has_ended() -> None:
+    found = Told(lambda rate: -abs(math.log(rate / 3e-3))).run((1e-4, 3e-4), PARTS)
+    assert found.rate == 3e-3
+    assert search_ended(found.detail(5, 10))
+    assert search_ended({})

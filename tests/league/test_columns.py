@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from hotstart.config import PretrainSettings
+from hotstart.errors import UsageError
 from hotstart.league.contenders import Contender
 from hotstart.league.plan import make_plan
 from hotstart.league.records import write_records
-from hotstart.league.settings import League, check
+from hotstart.league.settings import League, check, read_league
 from hotstart.league.summary import league_statistics
 from hotstart.league.table import arenas_of, heads, markdown, overview, rows
 from hotstart.report.agreement import agreement
@@ -154,3 +155,64 @@ def test_who_has_no_map_takes_no_part_where_one_is_needed(tmp_path: Path) -> Non
         "clips-0": ["classify", "action"],
         "pca-0": ["classify", "action"],
     }
+
+
+def test_an_evaluation_may_name_its_own_protocols(tmp_path: Path) -> None:
+    on = ["classify=a", "segment@linear,finetune=c", "detect@finetune=x@y", "classify@knn=d=e"]
+    asked = check({"data": "a", "tasks": ["rotation"], "on": on, "steps": 1, "seeds": [0]})
+    assert [tuple(one) for one in asked.evaluations] == [
+        ("classify", "a", ("knn", "linear")),
+        ("segment", "c", ("linear", "finetune")),
+        ("detect", "x@y", ("finetune",)),
+        ("classify", "d=e", ("knn",)),
+    ]
+    settings = PretrainSettings(
+        data="a", task="random", encoder="resnet10_narrow", size=32, stem="timm", batch_size=8
+    )
+    others = {"task": "rotation"}
+    field = {
+        "random": Contender("random", settings, 1),
+        "rotation": Contender("rotation", settings.model_copy(update=others), 1),
+    }
+    keys = ("a", "segment=c", "detect=x@y", "d=e")
+    datasets: dict[str, Any] = {key: SimpleNamespace(fingerprint=key) for key in keys}
+    league = League(asked, steps=dict.fromkeys(field, 1))
+    plan = make_plan(league, tmp_path, field, datasets)
+    told = {(e.run.name, e.arguments["data"]): e.arguments["protocols"] for e in plan.evaluations}
+    assert told == {
+        ("random-0", "a"): ["knn", "linear"],
+        ("random-0", "c"): ["linear", "scratch"],
+        ("random-0", "x@y"): ["scratch"],
+        ("random-0", "d=e"): ["knn"],
+        ("rotation-0", "a"): ["knn", "linear"],
+        ("rotation-0", "c"): ["linear", "finetune"],
+        ("rotation-0", "x@y"): ["finetune"],
+        ("rotation-0", "d=e"): ["knn"],
+    }
+    for evaluation in plan.evaluations:
+        asked_for = {question[2] for question in evaluation.questions}
+        assert asked_for == set(evaluation.arguments["protocols"])
+    league.write(tmp_path)
+    assert read_league(tmp_path).asked == asked
+
+
+def test_the_labels_of_the_data_itself_have_protocols_too() -> None:
+    asked = check({"data": "a", "tasks": ["rotation"], "on": ["classify@finetune"], "steps": 1})
+    assert [tuple(one) for one in asked.evaluations] == [("classify", "a", ("finetune",))]
+
+
+@pytest.mark.parametrize(
+    ("on", "told"),
+    [
+        (["segment@knn=c"], "segment is measured by linear, finetune; asked was knn"),
+        (["segment@linear,knn=c"], "asked was linear, knn"),
+        (["classify@finetun=c"], "asked was finetun"),
+        (["detect@=c"], "detect is measured by linear, finetune"),
+        (["detect@scratch=c"], "`scratch` comes with `finetune`"),
+        (["clasify@knn=c"], "nearest: classify"),
+        (["classify@knn=c", "classify@linear=c"], "name its protocols together"),
+    ],
+)
+def test_protocols_that_an_evaluation_does_not_know_are_refused(on: list[str], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        check({"data": "a", "tasks": ["rotation"], "on": on, "steps": 1})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hotstart.downstream.search import search_ended
 from hotstart.league.measured import MARKED, read_leagues, rewritten
 from hotstart.league.records import read_records
 from hotstart.league.table import markdown
@@ -51,6 +52,15 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
                     assert records[(*who, *asked, int(seed))] == value
                     told += 1
     assert told == sum(r.downstream != "pretext" for r in read_records(folder / "results.jsonl"))
+
+
+def test_a_known_rate_counts_where_todays_search_would_have_ended() -> None:
+    def ended(folder: str) -> set[bool]:
+        records = read_records(RESULTS / folder / "results.jsonl")
+        return {search_ended(r.detail) for r in records if r.protocol in ("finetune", "scratch")}
+
+    assert ended("cifar10-regimes") == {True}
+    assert ended("cifar10-hot-start") == {False}, "two rates, the better one at the edge"
 
 
 @pytest.mark.parametrize("folder", LEAGUES, ids=lambda folder: folder.name)

@@ -236,6 +236,21 @@ def test_known_records_that_answer_no_question_of_this_league_stay_out(
     assert {r.protocol for r in found.records} == {None, "linear"}
 
 
+def test_a_rate_that_a_shorter_search_chose_is_not_known(
+    class_folder: Path, whole: Comparison, tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in (whole.folder / "results.jsonl").read_text().splitlines()]
+    short = {"learning_rate": 1e-4, "trials": {"0.0001": 0.5, "0.0003": 0.4}}
+    for line in lines:
+        if line["protocol"] == "knn" and (line["task"], line["seed"]) == ("simclr", 1):
+            line["detail"] = short
+    told = tmp_path / "told.jsonl"
+    told.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    executor = Pretence()
+    league(class_folder, tmp_path / "new", executor, known=[told])
+    assert executor.ran == ["simclr-1", "simclr-1-classify"]
+
+
 def test_another_question_needs_another_folder(class_folder: Path, whole: Comparison) -> None:
     with pytest.raises(UsageError, match="steps is 2 there, 3 here"):
         league(class_folder, whole.folder, Pretence(), steps=3)

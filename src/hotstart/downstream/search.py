@@ -7,7 +7,7 @@ on parts of the training items that the trial did not see.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -111,3 +111,13 @@ def beyond(best: float, tried: Collection[float]) -> list[float]:
     if best == min(tried):
         return [rate for rate in RATES if rate < best][-1:]
     return []
+
+
+def search_ended(detail: Mapping[str, Any]) -> bool:
+    """Whether the search that a record's `detail` tells of ended where this one would.
+
+    Searches once ended at the lowest or highest rate given. Without trials, or where all of them
+    scored 0, there is nothing to go on from.
+    """
+    trials = {float(rate): score for rate, score in detail.get("trials", {}).items()}
+    return not any(trials.values()) or not beyond(float(detail["learning_rate"]), trials)

@@ -42,6 +42,7 @@ class AudioEncoder(CnnEncoder):
             )
         hearing = self.sound
         found = log_mel(sounds, self.spec.size, hearing.window_seconds, hearing.hop_seconds)
+        self.check_sides(found)
         return (found.to(self.mean.dtype) - self.mean) / self.std
 
 

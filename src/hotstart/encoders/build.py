@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 
 from hotstart.config import Stem, nearest
 from hotstart.encoders.audio import SOUND, AudioEncoder
-from hotstart.encoders.cnn import CnnEncoder, create_cnn, has_small_stem
+from hotstart.encoders.cnn import CnnEncoder, has_small_stem
 from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind, SoundSpec
 from hotstart.encoders.fixed import FIXED
+from hotstart.encoders.networks import outline, timm_kind
 from hotstart.encoders.video import FRAMES, FrameEncoder, VideoEncoder, check_reads_frames
 from hotstart.encoders.video_cnn import VideoCnnEncoder
 from hotstart.encoders.video_vit import TUBE_VITS, MvitEncoder, TubeVitEncoder
-from hotstart.encoders.vit import VitEncoder
+from hotstart.encoders.vit import VitEncoder, vit_has_small_stem
 from hotstart.errors import DataError, UsageError
 
 TORCHVISION: dict[str, type[VideoEncoder]] = {
@@ -42,7 +43,10 @@ SMALL_STEM_UP_TO_PX = 64
 
 
 def encoder_kind(name: str) -> Kind:
-    """`cnn`, `vit`, `video`, `audio` or `fixed`; an unknown name is an error with the nearest."""
+    """`cnn`, `vit`, `video`, `audio` or `fixed`; an unknown name is an error with the nearest.
+
+    Of timm's networks the class decides: `networks.timm_kind`.
+    """
     if name in OWN:
         return OWN[name]
     if name in TORCHVISION:
@@ -67,7 +71,7 @@ def encoder_kind(name: str) -> Kind:
             f"{SOUND}NAME) nor torchvision's ({', '.join(TORCHVISION)}) nor timm's; "
             f"{nearest(name, known).split('; valid')[0].removeprefix('valid: ')[:300]}"
         )
-    return "vit" if timm.models.model_entrypoint(name).__module__.endswith("transformer") else "cnn"
+    return timm_kind(name)
 
 
 def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
@@ -84,10 +88,11 @@ def resolve_spec(name: str, size: int, stem: Stem = "auto") -> EncoderSpec:
     timms = EncoderSpec(name=name, size=size, stem="timm")
     if size > SMALL_STEM_UP_TO_PX or name in FIXED or name in TORCHVISION:
         return timms
-    if name in OWN_VIDEO or encoder_kind(name) == "vit":
+    if name in OWN:
         return small
-    with torch.device("meta"):
-        return small if has_small_stem(create_cnn(timms)) else timms
+    kind = encoder_kind(name)
+    known = vit_has_small_stem(name) if kind == "vit" else has_small_stem(outline(name))
+    return small if known else timms
 
 
 def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
@@ -115,7 +120,7 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
 def save_encoder(encoder: Encoder, path: Path) -> None:
     """Write the weights and, in the header, the spec; the file appears whole or not at all."""
     state = {
-        name: tensor.cpu().contiguous() for name, tensor in _filed(encoder).state_dict().items()
+        name: tensor.cpu().contiguous() for name, tensor in filed(encoder).state_dict().items()
     }
     part = path.with_name(path.name + ".part")
     save_file(state, part, metadata={"spec": encoder.spec.model_dump_json(exclude_none=True)})
@@ -135,10 +140,13 @@ def load_encoder(path: Path) -> Encoder:
     if header is None:
         raise DataError(f"{path}: has no `spec` in its header, so it is no encoder of Hotstart's")
     encoder = build_encoder(EncoderSpec.model_validate_json(header), seed=0)
-    _filed(encoder).load_state_dict(state)
+    inner = filed(encoder)
+    if isinstance(inner, VitEncoder) and "model.pos_embed" in state:
+        inner.take_grid(state["model.pos_embed"])
+    inner.load_state_dict(state)
     return encoder
 
 
-def _filed(encoder: Encoder) -> Encoder:
+def filed(encoder: Encoder) -> Encoder:
     """Whose weights a file holds: an image encoder's by its own names, if it reads frames too."""
     return encoder.image if isinstance(encoder, FrameEncoder) else encoder

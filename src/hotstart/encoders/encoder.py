@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hotstart.augment.sound import HOP_SECONDS, WINDOW_SECONDS
 from hotstart.config import Field, Settings
+from hotstart.encoders.networks import WHAT_WORKS
 from hotstart.errors import UsageError
 
 Kind = Literal["cnn", "vit", "video", "audio", "fixed"]
@@ -56,6 +57,10 @@ class Encoder(nn.Module, ABC):
     """Channels of each stage's map, from the input to the last."""
     stage_strides: tuple[int, ...]
     """Pixels of the picture per pixel of each stage's map."""
+    only_px: int | None = None
+    """The one side in pixels of the pictures that it reads; None: many."""
+    multiple_px: int = 1
+    """What both sides of a picture must be a multiple of."""
     mean: Tensor
     std: Tensor
 
@@ -67,7 +72,23 @@ class Encoder(nn.Module, ABC):
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in 0..1 -> the same with ImageNet's channel mean 0 and deviation 1."""
+        self.check_sides(images)
         return (images - self.mean) / self.std
+
+    def check_sides(self, images: Tensor) -> None:
+        """Raise UsageError where the sides of `images` (B, C, H, W) are none that it reads."""
+        height, width = images.shape[-2:]
+        if self.only_px is not None and {height, width} != {self.only_px}:
+            raise UsageError(
+                f"{self.spec.name} reads pictures of {self.only_px} x {self.only_px} px alone, for "
+                f"which it was built, got {width} x {height}; {WHAT_WORKS}"
+            )
+        if height % self.multiple_px or width % self.multiple_px:
+            raise UsageError(
+                f"{self.spec.name} cuts pictures into patches: sides are multiples of "
+                f"{self.multiple_px} px, got {width} x {height}; give another --size, or an "
+                "encoder that reads any, such as resnet18"
+            )
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torchvision.models.video import mvit_v2_s
 
 from hotstart.encoders.encoder import EncoderSpec
+from hotstart.encoders.networks import stage_ends
 from hotstart.encoders.video import VideoEncoder
 from hotstart.encoders.video_cnn import refuse_small_stem
-from hotstart.encoders.vit import stage_ends
 from hotstart.errors import UsageError
 
 TUBE_FRAMES = 2

@@ -10,9 +10,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from hotstart.encoders.encoder import Encoder, EncoderSpec, Kind
+from hotstart.encoders.networks import cuts_patches, grid_side, outline, stage_ends
 from hotstart.errors import UsageError
 
-MAX_STAGES = 6
 OWN: dict[str, dict[str, Any]] = {
     "vit_tiny_depth6": {"embed_dim": 192, "depth": 6, "num_heads": 3, "global_pool": "avg"},
     "vit_narrow_depth4": {"embed_dim": 96, "depth": 4, "num_heads": 3, "global_pool": "token"},
@@ -26,6 +26,11 @@ def create_vit(spec: EncoderSpec) -> Any:
     """
     options: dict[str, Any] = {"img_size": spec.size, "dynamic_img_size": True, "num_classes": 0}
     if spec.stem == "small":
+        if not vit_has_small_stem(spec.name):
+            raise UsageError(
+                f"--stem small: {spec.name} sees what a CNN makes of the picture, and no patches; "
+                "use --stem timm, or a ViT such as vit_tiny_patch16_224"
+            )
         options["patch_size"] = max(spec.size // 8, 1)
     if spec.name in OWN:
         options.setdefault("patch_size", 16)
@@ -33,14 +38,13 @@ def create_vit(spec: EncoderSpec) -> Any:
     return timm.create_model(spec.name, **options)
 
 
-def stage_ends(depth: int) -> list[int]:
-    """The last block of each stage: up to `MAX_STAGES` of them, evenly spread."""
-    count = min(depth, MAX_STAGES)
-    return [round((i + 1) * depth / count) - 1 for i in range(count)]
+def vit_has_small_stem(name: str) -> bool:
+    """Whether its patches may be of another size: not where a CNN makes them."""
+    return name in OWN or cuts_patches(outline(name))
 
 
 class VitEncoder(Encoder):
-    """A timm ViT; `h` is its class token or the mean of its patch tokens, as timm has it."""
+    """A timm ViT or DeiT; `h` is its class token or the mean of its patch tokens, as there."""
 
     kind: ClassVar[Kind] = "vit"
 
@@ -49,9 +53,23 @@ class VitEncoder(Encoder):
         self.model = create_vit(spec)
         self.dim = int(self.model.num_features)
         self.stage_blocks = stage_ends(len(self.model.blocks))
-        self.patch_px = int(self.model.patch_embed.patch_size[0])
+        self.patch_px = int(self.model.patch_embed.feat_ratio())
+        self.multiple_px = self.patch_px
         self.stage_dims = (self.dim,) * len(self.stage_blocks)
         self.stage_strides = (self.patch_px,) * len(self.stage_blocks)
+
+    def take_grid(self, positions: Tensor) -> None:
+        """Hold position embeddings on the grid of `positions`, (1, prefix + side * side, D).
+
+        They are resampled to the grid of each picture. Those that were learnt elsewhere stay on the
+        grid that they were learnt on, so that it is done once and not twice.
+        """
+        own = self.model.pos_embed
+        if own is None or own.shape == positions.shape or positions.ndim != 3:
+            return
+        side = grid_side(self.model, positions)
+        if side is not None:
+            self.model.set_input_size(img_size=(side * self.patch_px, side * self.patch_px))
 
     def forward(self, images: Tensor) -> Tensor:
         h: Tensor = self.model(self.normalise(images))

@@ -153,7 +153,7 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
         progress=caching,
     )
     datasets = {asked.data: first}
-    for kind, data in asked.evaluations:
+    for kind, data, _ in asked.evaluations:
         key = data_key(kind, data)
         if key not in datasets:
             datasets[key] = open_for(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from hotstart.downstream.search import search_ended
 from hotstart.errors import UsageError
 from hotstart.league.contenders import Contender
 from hotstart.league.plan import Plan
@@ -52,8 +53,13 @@ def known_steps(records: Sequence[Record], one: Contender, fingerprint: str) -> 
 
 
 def take_over(file: Path, folder: Path, plan: Plan) -> None:
-    """Copy from a file of records what answers this league's questions, with its predictions."""
-    fitting = [record for record in plan.ours(read_known(file)) if plan.asks(record)]
+    """Copy from a file of records what answers this league's questions, with its predictions.
+
+    What was trained at a rate that a shorter search had chosen is left out: it is no match for what
+    the longer one finds.
+    """
+    ours = plan.ours(read_known(file))
+    fitting = [record for record in ours if plan.asks(record) and search_ended(record.detail)]
     write_records(folder / RESULTS, fitting)
     kept = Kept(file.parent)
     for record in fitting:

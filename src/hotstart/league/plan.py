@@ -164,8 +164,8 @@ def make_plan(
         spec = EncoderSpec(name=settings.encoder, size=settings.size, stem=settings.stem)
         if spec not in stages:
             stages[spec] = len(build_encoder(spec, 0).stage_dims)
-        for number, (kind, data) in enumerate(asked.evaluations):
-            protocols = DOWNSTREAM[kind].protocols(settings.task, asked.protocols)
+        for number, (kind, data, named) in enumerate(asked.evaluations):
+            protocols = DOWNSTREAM[kind].protocols(settings.task, named)
             if protocols and encoder_kind(settings.encoder) in DOWNSTREAM[kind].encoders:
                 pictures = datasets[data_key(kind, data)].fingerprint
                 plan.evaluations.append(
@@ -182,7 +182,7 @@ def _evaluation(
     pictures: str,
     stages: int,
 ) -> Evaluation:
-    kind, data = asked.evaluations[number]
+    kind, data, _ = asked.evaluations[number]
     seed = run.settings.seed
     several = len(asked.evaluations) > 1
     hashed = {p: evaluation_hash(run.settings_hash, seed, pictures, kind, p) for p in protocols}

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import tomli_w
 
@@ -25,6 +25,14 @@ NOT_THE_LEAGUE = frozenset({"accelerator", "checkpoint_seconds"})
 """Settings that a league may be gone on with differently."""
 
 
+class On(NamedTuple):
+    """One downstream evaluation: its kind, its data, the protocols that it is measured by."""
+
+    kind: str
+    data: str
+    protocols: tuple[Protocol, ...]
+
+
 class LeagueSettings(Settings):
     """The question of a league: every task, every seed, every downstream evaluation."""
 
@@ -32,7 +40,8 @@ class LeagueSettings(Settings):
     tasks: tuple[str, ...] = Field(min_length=1)
     """Controls are in without being asked."""
     on: tuple[str, ...] = Field(default=("classify",), min_length=1)
-    """`classify=DIR`, or `classify` for the labels of `data`."""
+    """`classify=DIR`, or `classify` for the labels of `data`; `segment@finetune=DIR` is measured by
+    those protocols in place of `protocols`."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     encoder: str | None = None
     """Or several, `resnet18,vit_small_patch16_224`: each task trains the first that it can. None:
@@ -65,10 +74,16 @@ class LeagueSettings(Settings):
     """Values by task and setting: each is a contender that differs from its task in that alone."""
 
     @property
-    def evaluations(self) -> list[tuple[str, str]]:
-        """Kind and data of each downstream evaluation."""
-        pairs = (text.partition("=") for text in self.on)
-        return [(kind, where if equals else self.data) for kind, equals, where in pairs]
+    def evaluations(self) -> list[On]:
+        """Each downstream evaluation, in the order of `on`."""
+        found = []
+        for text in self.on:
+            what, equals, where = text.partition("=")
+            kind, at, names = what.partition("@")
+            own = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+            protocols = cast(tuple[Protocol, ...], own) if at else self.protocols
+            found.append(On(kind, where if equals else self.data, protocols))
+        return found
 
     def reading_for(self, data: str, kind: str) -> dict[str, Any]:
         """How `data` is to be read for an evaluation, as far as that concerns its kind."""
@@ -89,7 +104,7 @@ class LeagueSettings(Settings):
         """
         if kind is not None and "label" not in DOWNSTREAM[kind].needs:
             return None
-        everything = (self.data, *(where for _, where in self.evaluations))
+        everything = (self.data, *(one.data for one in self.evaluations))
         of_tables = any(Path(one).is_file() for one in everything)
         return None if of_tables and not Path(data).is_file() else self.label
 
@@ -111,15 +126,7 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
     for share in asked.labels:
         if not 0 < share <= 1:
             raise UsageError(f"--labels {share:g}: a share above 0 and up to 1")
-    for kind, _ in asked.evaluations:
-        if kind not in DOWNSTREAM:
-            raise UsageError(f"--on {kind!r}: {nearest(kind, DOWNSTREAM)}, as classify=DIR")
-        if not DOWNSTREAM[kind].protocols("", asked.protocols):
-            known = DOWNSTREAM[kind].frozen + DOWNSTREAM[kind].trained
-            raise UsageError(
-                f"--on {kind} is measured by {', '.join(known)}; asked was "
-                f"{', '.join(asked.protocols)} (`scratch` comes with `finetune`)"
-            )
+    _check_evaluations(asked)
     taking_part = dict.fromkeys(part for task in (*asked.tasks, *CONTROLS) for part in parts(task))
     for name in asked.task_settings:
         if name not in taking_part:
@@ -128,6 +135,31 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
             check_setting(name, key)
     _check_sweep(asked)
     return asked
+
+
+def _check_evaluations(asked: LeagueSettings) -> None:
+    """Raise UsageError for a kind unknown, for protocols that are not its own, for one said twice.
+
+    Of the protocols of all evaluations one must be the kind's; of its own, all.
+    """
+    for text, one in zip(asked.on, asked.evaluations, strict=True):
+        if one.kind not in DOWNSTREAM:
+            raise UsageError(f"--on {one.kind!r}: {nearest(one.kind, DOWNSTREAM)}, as classify=DIR")
+        known = DOWNSTREAM[one.kind].frozen + DOWNSTREAM[one.kind].trained
+        own = "@" in text.partition("=")[0]
+        fitting = [name for name in one.protocols if name in known]
+        if not fitting or (own and len(fitting) < len(one.protocols)):
+            raise UsageError(
+                f"--on {one.kind} is measured by {', '.join(known)}; asked was "
+                f"{', '.join(one.protocols)} (`scratch` comes with `finetune`)"
+            )
+    places = [(one.kind, one.data) for one in asked.evaluations]
+    for kind, data in places:
+        if places.count((kind, data)) > 1:
+            raise UsageError(
+                f"--on names {kind} of {data} more than once: name its protocols together, as "
+                f"{kind}@linear,finetune={data}"
+            )
 
 
 def _plain(sweep: Any) -> Any:
