@@ -15,6 +15,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
+from hotstart.league.kinds import OF_LABEL_MAPS
 from hotstart.league.variants import write_variant
 from hotstart.pretext.registry import JOIN, find, parts
 from hotstart.pretext.setting_names import check_setting
@@ -53,7 +54,7 @@ class LeagueSettings(Settings):
     label: str | None = None
     group: str | None = None
     allow_leak: bool = False
-    """Whether a picture may be in two splits of boxes or masks."""
+    """Whether a picture, by its bytes, may be in two splits of what is evaluated on."""
     ignore_index: tuple[int, ...] = ()
     """Values of label maps that are no class."""
     class_names: tuple[str, ...] = ()
@@ -117,6 +118,7 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
                 f"--on {kind} is measured by {', '.join(known)}; asked was "
                 f"{', '.join(asked.protocols)} (`scratch` comes with `finetune`)"
             )
+    _check_evaluations(asked)
     taking_part = dict.fromkeys(part for task in (*asked.tasks, *CONTROLS) for part in parts(task))
     for name in asked.task_settings:
         if name not in taking_part:
@@ -125,6 +127,20 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
             check_setting(name, key)
     _check_sweep(asked)
     return asked
+
+
+def _check_evaluations(asked: LeagueSettings) -> None:
+    """Raise UsageError for an evaluation that is there twice, and for options that none takes."""
+    texts: dict[tuple[str, Path], list[str]] = {}
+    for text, (kind, data) in zip(asked.on, asked.evaluations, strict=True):
+        texts.setdefault((kind, Path(data).absolute()), []).append(f"--on {text}")
+    for same in texts.values():
+        if len(same) > 1:
+            raise UsageError(f"{' '.join(same)} asks for the same evaluation twice; give it once")
+    kinds = list(dict.fromkeys(kind for kind, _ in asked.evaluations))
+    masks = any("mask" in DOWNSTREAM[kind].needs for kind in kinds)
+    if (asked.ignore_index or asked.class_names) and not masks:
+        raise UsageError(OF_LABEL_MAPS.format(", ".join(kinds)))
 
 
 def _plain(sweep: Any) -> Any:
