@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from hotstart.league.naming import told_apart
+
 MISSING = "\u2013"
 """En dash: not measured."""
 MINUS = "\u2212"
@@ -12,7 +14,8 @@ THIN = "\u202f"
 """Narrow no-break space: between a number and its unit."""
 
 FRACTIONS = frozenset(
-    {"top1", "top5", "miou", "ap", "ap50", "recall1", "recall5", "accuracy", "positive_first"}
+    {"top1", "top5", "miou", "ap", "ap50", "ap75", "recall1", "recall5", "accuracy"}
+    | {"positive_first"}
 )
 """Metrics whose values are fractions in 0..1 and are shown in percent; higher is better."""
 
@@ -36,6 +39,7 @@ METRICS = {
     "miou": "mean IoU",
     "ap": "average precision",
     "ap50": "average precision at IoU 0.5",
+    "ap75": "average precision at IoU 0.75",
     "recall1": "recall at 1",
     "recall5": "recall at 5",
     "positive_first": "positive ranked first",
@@ -139,9 +143,13 @@ def metric_name(name: str) -> str:
     return f"{told} of {task}" if task else told
 
 
-def data_name(typed: str) -> str:
-    """A data set in a sentence: `digits:` -> digits, an absolute path -> its last part."""
-    return (PurePath(typed).name if PurePath(typed).is_absolute() else typed).rstrip(":") or typed
+def data_name(typed: str, others: Iterable[str] = ()) -> str:
+    """A data set in a sentence: `digits:` -> digits, an absolute path -> its last part.
+
+    Of an absolute path, as many parts as are needed to tell it apart from `others`.
+    """
+    end = told_apart([typed, *others])[typed]
+    return (end if PurePath(typed).is_absolute() else typed).rstrip(":") or typed
 
 
 def split_name(name: str) -> str:
