@@ -66,7 +66,7 @@ def compare(
     out: the league's folder; the same call goes on where an earlier one stopped, and so does
         `resume=out` alone. known: `results.jsonl` files whose records need not be made again
     workers: cells at once, each a process; calibrate_only: measure the budget and stop
-    listener: called with what happens, see `league.schedule`
+    listener: called with what happens, see `league.compare.run_league`
     The other arguments are those of `pretrain` and `evaluate`.
 
     A cell that fails does not end the league: `Comparison.problems` tells. Writes `results.jsonl`,

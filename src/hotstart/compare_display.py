@@ -32,8 +32,13 @@ class LeagueDisplay(RunDisplay):
         self._spoke: dict[str, float] = {}
 
     def league(self, event: dict[str, Any]) -> None:
-        """An event of `league.schedule`."""
-        kind, cell = event["kind"], event["cell"]
+        """An event of `league.compare.run_league`."""
+        kind = event["kind"]
+        if kind == "found":
+            for sentence in event["sentences"]:
+                self.say(sentence)
+            return
+        cell = event["cell"]
         if kind == "cell_start":
             self._titles[cell] = f"[{event['number']}/{event['total']}] {event['title']}"
             self._spoke[cell] = time.monotonic()

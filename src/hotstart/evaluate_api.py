@@ -52,17 +52,18 @@ def evaluate(
     label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; where a run is
     evaluated on its own data, as it was trained, unless said.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
-    allow_leak: whether a picture may be in two splits of boxes or masks, which is an error else.
+    allow_leak: whether a picture (by its bytes) may be in two splits, which is an error else.
     ignore_index, class_names: values of label maps that are no class, and names of the others.
     telling: called with each sentence on what was found in the data.
-    A run's records are also written to its `results.jsonl`, predictions to `predictions/`.
+    A run's records are also written to its `results.jsonl`, predictions to `predictions/`, and what
+    was left out of the data to `quarantine-<on>-<data>.csv`.
     """
     if on not in (*DOWNSTREAM, "pretext"):
         raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
     if on in DOWNSTREAM:
         protocols = DOWNSTREAM[on].known(on, protocols)
-    from hotstart.data.telling import found_words
     from hotstart.league.evaluation import evaluate_subject
+    from hotstart.league.found import tell_found
     from hotstart.league.measures import open_for
     from hotstart.league.subject import open_subject, reading_for
 
@@ -85,8 +86,8 @@ def evaluate(
     if source is None:
         raise UsageError("--data is missing: a folder of labelled pictures")
     dataset = read(source, opened.encoder.spec.size, opened.settings)
-    if telling is not None:
-        for sentence in found_words(dataset):
+    for sentence in tell_found(dataset, on, opened.run):
+        if telling is not None:
             telling(sentence)
     return evaluate_subject(
         opened,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from hotstart.report.words import plural, sought_among, trivial_name
 LINES_WITHOUT_TERMINAL = 20
 LACKED = {"audio": "sound", "pose": "camera poses"}
 """What some items of a set of videos may be without, by its sample key."""
+CLASSES_SHOWN = 20
 
 
 class RunDisplay:
@@ -127,4 +129,31 @@ def print_records(records: Sequence[Record]) -> None:
         metric = record.metric + sought_among(record.detail)
         row = (name, record.protocol or record.downstream, stage, labels, metric)
         table.add_row(*row, f"{record.value:.3f}", chance)
-    Console(file=sys.stdout).print(table)
+    console = Console(file=sys.stdout)
+    console.print(table)
+    _print_classes(records, console)
+
+
+def _print_classes(records: Sequence[Record], console: Console) -> None:
+    """Each class by itself, where values are means over classes: with the most labels alone."""
+    last = [record for record in records if record.stage == "last" and record.by_class]
+    most = max((record.labels or 0.0 for record in last), default=0.0)
+    last = [record for record in last if (record.labels or 0.0) == most]
+    if not last:
+        return
+    names = list(dict.fromkeys(name for record in last for name in record.by_class))
+    heads = [escape(f"{full_name(one.task, one.variant)} {one.protocol}") for one in last]
+    table = Table(f"{last[0].metric} by class", *heads, box=None)
+    for name in names[:CLASSES_SHOWN]:
+        table.add_row(escape(name), *(_share(one.by_class.get(name)) for one in last))
+    if any("pixel_accuracy" in one.detail for one in last):
+        accuracies = (_share(one.detail.get("pixel_accuracy")) for one in last)
+        table.add_row("pixel accuracy", *accuracies)
+    console.print()
+    console.print(table)
+    if len(names) > CLASSES_SHOWN:
+        console.print(f"and {len(names) - CLASSES_SHOWN} classes more: --json has them all")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

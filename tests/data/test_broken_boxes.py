@@ -103,6 +103,47 @@ def test_voc_that_is_wrong(coco: tuple[Path, dict[str, Any]], tmp_path: Path) ->
     assert len(dataset) == 9, "a picture that its XML calls by an old name is found by the XML's"
 
 
+def test_voc_lists_what_has_no_xml(coco: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, content = coco
+    root = tmp_path / "voc"
+    as_voc(root, content, folder)
+    for name in ("train-001", "test-000"):
+        (root / "Annotations" / f"{name}.xml").unlink()
+    dataset = opened(root)
+    assert [tuple(line) for line in dataset.quarantine] == [
+        ("ImageSets/Main/test.txt: test-000", "has no XML"),
+        ("ImageSets/Main/train.txt: train-001", "has no XML"),
+    ]
+    assert "2 annotations or pictures were left out" in dataset.notes
+    assert len(dataset) == 9
+    (root / "Annotations" / "test-001.xml").unlink()
+    dataset = opened(root)
+    assert [line.path for line in dataset.quarantine] == ["ImageSets/Main/train.txt: train-001"]
+    # As in VOC 2012, whose test split is asked on a server alone.
+    assert "ImageSets/Main/test.txt lists 2 pictures, none of them with XML" in dataset.notes
+
+
+def test_yolo_labels_without_a_picture(coco: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, content = coco
+    root = tmp_path / "yolo"
+    as_yolo(root, content, folder)
+    (root / "images" / "val" / "val-001.png").unlink()
+    (root / "labels" / "classes.txt").write_text("blue\nred\n")
+    (root / "images" / "train" / "readme.txt").write_text("Taken in May.\n")
+    (root / "images" / "train" / "gone.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    dataset = opened(root)
+    assert [tuple(line) for line in dataset.quarantine] == [
+        ("images/train/gone.txt", "its picture is missing"),
+        ("labels/val/val-001.txt", "its picture is missing"),
+    ]
+    assert "2 annotations or pictures were left out" in dataset.notes
+    assert len(dataset) == 10
+    for picture in (root / "images").rglob("*.png"):
+        picture.rename(root / picture.name.replace("-", ""))
+    with pytest.raises(DataError, match=r"none of the 11 label files of .* has both a box and a"):
+        opened(root)
+
+
 def test_yolo_that_is_wrong(coco: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = coco
     root = tmp_path / "yolo"

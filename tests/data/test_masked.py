@@ -108,6 +108,26 @@ def test_coco_polygons_and_run_lengths(tmp_path: Path, opened: Open) -> None:
         assert (ours == labels).mean() > 0.95
 
 
+def test_a_json_cut_in_half_is_named(tmp_path: Path, opened: Open) -> None:
+    for name, seeds in (("train", [1, 2]), ("val", [3]), ("test", [4])):
+        write_coco(tmp_path, f"{name}.json", seeds)
+    text = (tmp_path / "val.json").read_text()
+    (tmp_path / "val.json").write_text(text[: len(text) // 2])
+    (tmp_path / "test.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    dataset = opened(tmp_path)
+    assert len(dataset) == 2
+    first, second = dataset.quarantine
+    assert first.path == "val.json"
+    assert first.reason.startswith("is no whole JSON")
+    assert first.reason.endswith("was it cut short?")
+    assert second.path == "test.json"
+    assert "has nothing to be used" in second.reason
+    (tmp_path / "train.json").write_text(text[: len(text) // 2])
+    (tmp_path / "test.json").unlink()
+    with pytest.raises(DataError, match="is no whole JSON"):
+        opened(tmp_path)
+
+
 def test_what_is_wrong_is_named_and_the_rest_goes_on(tmp_path: Path, opened: Open) -> None:
     root = write_scenes(tmp_path / "data", range(1, 9))
     save(root / "masks" / "001.png", scene(1)[1][:-3])
@@ -196,7 +216,9 @@ def test_a_leak_is_an_error_unless_allowed(tmp_path: Path, opened: Open) -> None
         opened(root)
     allowed = opened(root, allow_leak=True)
     assert len(allowed) == 4
-    assert allowed.notes == ("warning: 1 pictures are in two splits, as allowed",)
+    assert allowed.notes == (
+        "warning: 1 pictures are in two splits: the score counts what was learnt of them by heart",
+    )
 
 
 def test_a_picture_that_its_tag_turns_needs_an_upright_label_map(

@@ -217,7 +217,7 @@ def test_evaluate_on_detect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert told[0].endswith(
         "COCO boxes, 60 pictures (train 40, val 16, test 4), 2 classes: blue, red; "
-        f"{len(open_boxes(folder, size=64).boxes.classes)} boxes"
+        f"{len(open_boxes(folder, size=64).boxes.classes)} boxes; 96 x 72 px"
     )
     assert (record.downstream, record.protocol, record.metric) == ("detect", "linear", "ap")
     with pytest.raises(UsageError, match=r"--on detect is measured by linear, finetune, scratch"):

@@ -134,6 +134,8 @@ def test_knows_what_is_to_be_seen_and_nothing_where_nothing_is(
     assert found.panel is not None
     assert found.panel.columns == ("picture", "truth", "answer", "classes")
     assert len(found.panel.pictures) == len(found.panel.texts) == 5
+    assert found.panel.name == f"segment-linear-1-{scenes.fingerprint[:8]}"
+    assert found.detail["left_out"] == 0
     assert list(found.detail["iou"]) == ["0", "1", "2"]
     assert np.mean(list(found.detail["iou"].values())) == pytest.approx(found.value)
     # The label maps of other pictures: what can be learnt of them is how often each class comes.

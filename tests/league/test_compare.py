@@ -290,23 +290,3 @@ def test_a_run_timed_before_is_not_timed_again(class_folder: Path, tmp_path: Pat
     assert found.steps["rotation"] == 3
     run_league(minute, tmp_path / "other", known=known(121), calibrate_only=True, executor=other)
     assert set(other.ran) == {"rotation-calibration", "supervised-calibration"}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"tasks": ["rotatoin"]}, "nearest: rotation"),
-        ({"tasks": ["rotation", "rotation"]}, "more than once"),
-        ({"task_settings": {"simclr": {"temprature": 1}}}, "nearest: temperature"),
-        ({"task_settings": {"jigsaw": {"grid": 3}}}, "the tasks here are"),
-        ({"on": ["clasify=photos"]}, "nearest: classify"),
-        ({"labels": [1.5]}, "a share above 0"),
-        ({"minutes": 1.0}, "one budget"),
-        ({"seeds": [0, 0]}, "different whole numbers"),
-    ],
-)
-def test_a_wrong_word_is_answered_before_anything_is_opened(
-    wrong: dict[str, Any], told: str
-) -> None:
-    with pytest.raises(UsageError, match=told):
-        check({**ASKED, "data": "/nowhere", **wrong})

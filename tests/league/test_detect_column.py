@@ -76,4 +76,4 @@ def test_a_league_on_two_downstream_tasks(
     run_league(asked, tmp_path / "league", executor=again)
     assert again.ran == [], "what is finished is not done again"
     page = write_report(tmp_path / "league").read_text()
-    assert "Boxes in squares: linear" in page
+    assert "/squares: linear, 100 % of the labels" in page

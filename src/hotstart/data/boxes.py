@@ -100,7 +100,6 @@ class BoxSet(Dataset):
         named = zip(self.classes, counts, strict=True)
         return {
             **super().describe(),
-            "class_names": list(self.classes),
             "boxes": len(self.boxes.classes),
             "without_examples": [name for name, count in named if not count],
         }

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,11 +220,32 @@ def spread(count: int) -> list[int]:
 
 def sample_sides(source: Items) -> npt.NDArray[np.int64]:
     """Int64 (n, 2): short and long side in pixels of some items spread over the source."""
-    sides = []
-    for row in spread(len(source)):
-        with contextlib.suppress(Unreadable):
-            sides.append(sorted(source.peek(row)))
+    sides = [sorted(size) for size in _sizes(source, spread(len(source)))]
     return np.array(sides, np.int64).reshape(-1, 2)
+
+
+def sizes_told(source: Items, rows: npt.NDArray[np.int32]) -> dict[str, Any]:
+    """What is told of the sizes of the items at int32 (N,) rows, from some of them spread evenly.
+
+    sizes: width and height in pixels of the smallest and the largest, see `extremes`; sizes_of: how
+    many were looked at
+    """
+    seen = _sizes(source, rows[spread(len(rows))].tolist())
+    return {"sizes": extremes(seen), "sizes_of": len(seen)}
+
+
+def extremes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The smallest and the largest by area; one where all are alike, none of none."""
+    ordered = sorted(set(sizes), key=lambda size: (size[0] * size[1], size))
+    return list(dict.fromkeys((*ordered[:1], *ordered[-1:])))
+
+
+def _sizes(source: Items, rows: Sequence[int]) -> list[tuple[int, int]]:
+    sizes = []
+    for row in rows:
+        with contextlib.suppress(Unreadable):
+            sizes.append(source.peek(row))
+    return sizes
 
 
 def _estimate(source: Source, short_side: int) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.data.cache import Progress, open_cache, sample_sides
+from hotstart.data.cache import Progress, open_cache, sample_sides, sizes_told
 from hotstart.data.clips import KEYS, MiddleFrames, middle, windows
 from hotstart.data.discover import discover
 from hotstart.data.entries import default_cache_folder
@@ -184,8 +184,9 @@ class Dataset:
         write_quarantine(path, self.quarantine)
 
     def describe(self) -> dict[str, Any]:
-        """What was found, for people: kind, counts, picture size."""
+        """What was found, for people: kind, counts, sizes, classes without examples."""
         counts = np.bincount(self.split, minlength=len(SPLITS)).tolist()
+        learnt = set(self.labels[self.indices("train")].tolist())
         of_videos: dict[str, Any] = {}
         if self.footage is not None:
             facts = self.footage.facts
@@ -201,6 +202,9 @@ class Dataset:
             "pictures": len(self),
             **of_videos,
             "classes": len(self.classes),
+            "class_names": list(self.classes),
+            "without_examples": [c for k, c in enumerate(self.classes) if k not in learnt],
+            **sizes_told(self._source, self._rows),
             "splits": {name: n for name, n in zip(SPLITS, counts, strict=True) if n},
             "size": self.size,
             "quarantined": len(self.quarantine),

@@ -12,8 +12,9 @@ SHOWN = 3
 
 
 def leaks(dataset: Dataset) -> list[tuple[int, int]]:
-    """Pairs of items with the same bytes in different splits, each duplicate once."""
-    order = np.lexsort((dataset.split, dataset.hashes))
+    """Pairs of labelled items with the same bytes in different splits, each duplicate once."""
+    items = np.flatnonzero(dataset.labels >= 0)
+    order = items[np.lexsort((dataset.split[items], dataset.hashes[items]))]
     first = order[:-1]
     second = order[1:]
     same = dataset.hashes[first] == dataset.hashes[second]
@@ -23,13 +24,19 @@ def leaks(dataset: Dataset) -> list[tuple[int, int]]:
     ]
 
 
-def check_leaks(dataset: Dataset, *, allowed: bool) -> int:
-    """How many pictures are in two splits. Raises DataError where there are some, unless allowed.
+def check_leaks(dataset: Dataset, *, allowed: bool) -> None:
+    """Raise DataError where pictures are in two splits; where that is allowed, note how many.
 
     Told apart are files by their content, so that a copy by another name is found.
     """
     found = leaks(dataset)
-    if found and not allowed:
+    noun = "pictures" if dataset.stretches is None else "videos"
+    if found and allowed:
+        dataset.notes += (
+            f"warning: {len(found)} {noun} are in two splits: the score counts what was learnt of "
+            "them by heart",
+        )
+    elif found:
         told = "; ".join(
             f"{dataset.path(one)} ({SPLITS[dataset.split[one]]}) is {dataset.path(other)} "
             f"({SPLITS[dataset.split[other]]})"
@@ -37,8 +44,7 @@ def check_leaks(dataset: Dataset, *, allowed: bool) -> int:
         )
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise DataError(
-            f"{dataset.name}: {len(found)} pictures are in two splits, so that the score would "
+            f"{dataset.name}: {len(found)} {noun} are in two splits, so that the score would "
             f"count what was learnt by heart: {told}{more}; remove one of each, or say "
             "--allow-leak"
         )
-    return len(found)

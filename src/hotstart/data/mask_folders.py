@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hotstart.data.coco import Annotation, read_coco
-from hotstart.data.coco_folder import PictureFinder, coco_sources, split_of
+from hotstart.data.coco_folder import CocoSource, PictureFinder, coco_sources, split_of
 from hotstart.data.index import SUFFIXES, walk
 from hotstart.data.label_maps import Int32s, read_label_map
 from hotstart.data.outlines import decode_mask
@@ -97,9 +98,10 @@ def find_pairs(root: Path) -> Pairs:
             return _voc(root, inside)
     found = _side_by_side(root)
     if not found.pairs:
-        sources = coco_sources(root)
+        problems: list[Quarantined] = []
+        sources = coco_sources(root, problems)
         if sources:
-            return _coco(root)
+            return _coco(root, sources, problems)
         first = f" ({': '.join(found.problems[0])})" if found.problems else ""
         raise DataError(f"{root} holds no picture with a label map{first}; {ALLOWED}")
     return found
@@ -185,17 +187,20 @@ def _voc(root: Path, inside: Path) -> Pairs:
     return Pairs("VOC", tuple(pairs), tuple(problems), VOC_CLASSES)
 
 
-def _coco(root: Path) -> Pairs:
+def _coco(root: Path, sources: Sequence[CocoSource], broken: Sequence[Quarantined]) -> Pairs:
+    """broken: files that are no whole JSON."""
     finder = PictureFinder(root)
     pairs: list[Pair] = []
-    problems: list[Quarantined] = []
+    problems = list(broken)
     names: tuple[str, ...] | None = None
-    broken: DataError | None = None
-    for source in coco_sources(root):
+    unusable: DataError | None = None
+    for source in sources:
         try:
             read = read_coco(source.path, "segmentation", source.content)
         except DataError as error:
-            broken = broken or error
+            unusable = unusable or error
+            reason = str(error).removeprefix(f"{source.path} ")
+            problems.append(Quarantined(source.path.relative_to(root).as_posix(), reason))
             continue
         if names is not None and read.classes != names:
             raise DataError(
@@ -215,9 +220,7 @@ def _coco(root: Path) -> Pairs:
                 pairs.append(Pair(path, mask, source.split))
                 continue
             problems.append(Quarantined(f"{source.path.name}: {picture.file_name}", reason))
-    if broken is not None and not pairs:
-        raise broken
-    if broken is not None:
-        problems.append(Quarantined(root.name, str(broken)))
+    if unusable is not None and not pairs:
+        raise unusable
     told = None if names is None else ("background", *names)
     return Pairs("COCO", tuple(pairs), tuple(problems), told)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.data.cache import Progress, open_cache
+from hotstart.data.cache import Progress, extremes, open_cache
 from hotstart.data.dataset import Dataset
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.headers import Unreadable
@@ -72,8 +72,7 @@ class MaskedDataset(Dataset):
         self.mask_classes = classes.names
         self.pixels = np.stack([pixels_of(one, classes) for one in scanned])
         self._classes = classes
-        sizes = [one.size for one in scanned]
-        self._sizes = list(dict.fromkeys((min(sizes), max(sizes))))
+        self._sizes = extremes([one.size for one in scanned])
         self._pairs = pairs
         digest = hashlib.blake2b(self.fingerprint.encode(), digest_size=16)
         for one in scanned:
@@ -116,6 +115,7 @@ class MaskedDataset(Dataset):
             "class_names": list(self.mask_classes),
             "size": SHORT_SIDE_PX,
             "sizes": self._sizes,
+            "sizes_of": len(self),
             "without_examples": [
                 name for name, count in zip(self.mask_classes, train, strict=True) if not count
             ],
@@ -203,9 +203,7 @@ def open_masked(
         scanned=[one for one in (scanned[i] for i in kept) if one is not None],
         classes=classes,
     )
-    twice = check_leaks(dataset, allowed=allow_leak)
-    if twice:
-        dataset.notes += (f"warning: {twice} pictures are in two splits, as allowed",)
+    check_leaks(dataset, allowed=allow_leak)
     return dataset
 
 

@@ -54,7 +54,21 @@ def read_voc(pictures: PictureFiles, files: Sequence[Path]) -> Notes | None:
     sets = _sets(pictures.root)
     for path, root in read:
         _add(notes, pictures, path, root, sets)
+    _without_file(notes, sets or {}, {path.stem for path in files})
     return notes
+
+
+def _without_file(notes: Notes, sets: dict[str, str], stems: set[str]) -> None:
+    """A problem for each name in the lists that no XML has."""
+    missing = sorted(sets.keys() - stems)
+    asked = [stem for stem, split in sets.items() if split == "test"]
+    if asked and not stems.intersection(asked):
+        # VOC's own test split comes without annotations.
+        notes.remarks.append(f"{SETS}/test.txt lists {len(asked)} pictures, none of them with XML")
+        missing = [stem for stem in missing if sets[stem] != "test"]
+    notes.problems += [
+        Quarantined(f"{SETS}/{sets[stem]}.txt: {stem}", "has no XML") for stem in missing
+    ]
 
 
 def _text(element: ElementTree.Element, name: str) -> str:

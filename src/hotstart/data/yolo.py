@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, split_of_path
+from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, below, split_of_path
 from hotstart.data.outlines import Box, clip_box
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.splits import SPLIT_NAMES
@@ -24,8 +24,9 @@ def read_yolo(pictures: PictureFiles, settings: Sequence[Path]) -> Notes | None:
     """The boxes of all label files; None where there is no label file.
 
     A picture's label file lies beside it, or in the folder whose path has `labels` for `images`;
-    a picture without one is background. A line is `class x y width height`, the box's centre and
-    size in shares of the picture, or `class x y x y x y ...`, an outline whose box is taken.
+    a picture without one is background, a label file without its picture a problem. A line is
+    `class x y width height`, the box's centre and size in shares of the picture, or
+    `class x y x y x y ...`, an outline whose box is taken.
     settings: YAML files, one of which tells `names` and the folder or list of each split. Without
     one, classes are those of `classes.txt`, else numbers, and splits are the folders' names.
 
@@ -48,11 +49,16 @@ def read_yolo(pictures: PictureFiles, settings: Sequence[Path]) -> Notes | None:
             files += 1
             boxes = _lines(notes, file, len(names) if names else None)
         found.append((path, split, boxes))
-    if not files:
+    lost = _without_picture(pictures)
+    if not files and not lost:
         return None
+    notes.problems += lost
     if not any(boxes for *_, boxes in found):
         first = f"; {': '.join(notes.problems[0])}" if notes.problems else ""
-        raise DataError(f"none of the {files} label files of {pictures.root} has a box{first}")
+        raise DataError(
+            f"none of the {files + len(lost)} label files of {pictures.root} has both a box and a "
+            f"picture{first}"
+        )
     if not names:
         highest = max(number for *_, boxes in found for number, _ in boxes)
         notes.classes = tuple(map(str, range(highest + 1)))
@@ -140,13 +146,42 @@ def _place(places: dict[str, str], path: str) -> str | None:
 
 
 def _label_file(root: Path, picture: PurePosixPath) -> Path | None:
+    paths = (root / place for place in _label_places(picture))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _label_places(picture: PurePosixPath) -> list[PurePosixPath]:
+    """Where the label file of a picture may lie, the first one first; relative to the data."""
     parts = list(picture.parts)
     candidates = [picture]
     if "images" in parts[:-1]:
         last = len(parts) - 2 - parts[:-1][::-1].index("images")
         candidates.insert(0, PurePosixPath(*parts[:last], "labels", *parts[last + 1 :]))
-    paths = (root / candidate.with_suffix(".txt") for candidate in candidates)
-    return next((path for path in paths if path.is_file()), None)
+    return [candidate.with_suffix(".txt") for candidate in candidates]
+
+
+def _without_picture(pictures: PictureFiles) -> list[Quarantined]:
+    """A problem for each label file, in a folder `labels` or beside pictures, that none has."""
+    places = {place for path in pictures.paths() for place in _label_places(PurePosixPath(path))}
+    folders = {place.parent for place in places}
+    found = []
+    for file in below(pictures.root, [".txt"]):
+        place = PurePosixPath(file.relative_to(pictures.root).as_posix())
+        if place in places or place.name in LISTS:
+            continue
+        # Beside pictures there are other texts too.
+        if "labels" in place.parts[:-1] or (place.parent in folders and _is_labels(file)):
+            found.append(Quarantined(place.as_posix(), "its picture is missing"))
+    return found
+
+
+def _is_labels(file: Path) -> bool:
+    """Whether the first line is a box or an outline."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            return not isinstance(_line(next(lines, ""), None), str)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _lines(notes: Notes, file: Path, classes: int | None) -> list[tuple[int, Box]]:

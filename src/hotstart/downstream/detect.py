@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -25,7 +24,7 @@ from hotstart.downstream.average_precision import match, predictions_of
 from hotstart.downstream.box_pictures import box_panel
 from hotstart.downstream.detector import picture_side
 from hotstart.downstream.detector_training import DetectSettings, detect_objects, fit_detector
-from hotstart.downstream.outcome import Outcome, Progress
+from hotstart.downstream.outcome import Outcome, Progress, panel_names
 from hotstart.downstream.predictions import BoxPredictions
 from hotstart.downstream.search import train_with_best_rate
 from hotstart.downstream.subsets import inner_folds, label_subset
@@ -186,8 +185,7 @@ def _panel(
         data,
         task.asked,
         predictions,
-        name=f"detect-{protocol}-{fraction:g}-{data.fingerprint[:8]}",
-        title=f"Boxes in {Path(data.name).name}: {protocol}, {100 * fraction:.4g} % of the labels",
+        **panel_names("detect", "Boxes in", data, protocol, fraction),
     )
 
 

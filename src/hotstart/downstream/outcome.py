@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from hotstart.config import Protocol, Split
+from hotstart.data.dataset import Dataset
 from hotstart.data.panel import Panel
 from hotstart.downstream.predictions import Predictions
 
@@ -36,3 +38,17 @@ class Outcome:
     """JSON-ready: what the measurement chose and found on its way."""
     panel: Panel | None = field(default=None, repr=False)
     """Some items, their truth and the answer; never of a test split, for it is looked at often."""
+
+
+def panel_names(
+    on: str, what: str, dataset: Dataset, protocol: Protocol, labels: float
+) -> dict[str, str]:
+    """`name` and `title` of a panel of answers: no two data sets have the same.
+
+    on: the downstream task; what: in words, what is shown of the data
+    """
+    where = PurePath(*PurePath(dataset.name).parts[-2:])
+    return {
+        "name": f"{on}-{protocol}-{labels:g}-{dataset.fingerprint[:8]}",
+        "title": f"{what} {where}: {protocol}, {100 * labels:.4g} % of the labels",
+    }

@@ -21,7 +21,7 @@ from hotstart.data.dataset import Dataset
 from hotstart.data.panel import Panel
 from hotstart.downstream.linear import LinearProbe, fit_linear_probe
 from hotstart.downstream.mask_pictures import mask_panel
-from hotstart.downstream.outcome import Outcome, Progress, Stage
+from hotstart.downstream.outcome import Outcome, Progress, Stage, panel_names
 from hotstart.downstream.pixel_probe import (
     PixelFeatures,
     ProbedMaps,
@@ -68,8 +68,8 @@ def segment(
     bit as it was.
 
     `value` is the mean over classes of intersection over union, pixels of all pictures added up;
-    `detail` has each class's (`iou`; null for one that is nowhere) and `pixel_accuracy`. `chance`
-    is what the best constant answer reaches.
+    `detail` has each class's (`iou`; null for one that is nowhere), `pixel_accuracy`, and how many
+    pictures or annotations were left out. `chance` is what the best constant answer reaches.
 
     Raises UsageError for an argument that is not allowed, DataError for data without label maps,
     without pictures in a split, or with a class to be found that no picture to learn from has.
@@ -88,8 +88,7 @@ def segment(
                 task.asked,
                 coarsest_stride(encoder),
                 device,
-                name=f"segment-{protocol}-{100 * fraction:g}",
-                title=f"Segmentation, {protocol}, {fraction:.4g} of the labels",
+                **panel_names("segment", "Segmentation of", dataset, protocol, fraction),
             )
 
     for fraction in sorted(set(labels), reverse=True):

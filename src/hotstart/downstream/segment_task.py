@@ -44,6 +44,7 @@ class SegmentTask:
         """What a record tells beside its value."""
         each = found.iou(np.ones((1, len(found.hashes)), np.int64))[0]
         return {
+            "left_out": len(self.dataset.quarantine),
             "pixel_accuracy": found.value("pixel_accuracy"),
             "iou": {
                 name: None if np.isnan(value) else float(value)

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hotstart.data import Dataset, open_dataset
+from hotstart.data.leaks import check_leaks
 from hotstart.errors import DataError, UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, LocalExecutor
+from hotstart.league.found import tell_found
 from hotstart.league.known import known_steps, read_known, take_over
 from hotstart.league.measures import data_key, open_for
 from hotstart.league.plan import (
@@ -78,6 +80,8 @@ def run_league(
     known: files of records that count as finished where they answer this league's questions; a
         budget in minutes comes to as many steps as there.
     executor: where cells run; by default processes of this machine, `workers` at once.
+    listener: called with each event of `schedule`, and before them with one of kind `found` for
+        each downstream data set: `sentences` on what is in it and what was left out
     Raises UsageError where `folder` holds another league, or one that is being run.
     """
     tell = listener or (lambda event: None)
@@ -101,8 +105,11 @@ def _run(
 ) -> Comparison:
     datasets = _open(asked, caching)
     league = _begin(asked, folder, datasets)
-    told = {task: [one.name for one in variants(asked, task)] for task in asked.sweep}
-    league = replace(league, variants=told)
+    for one in asked.evaluations:
+        told = tell_found(datasets[data_key(one.kind, one.data)], one.kind, folder)
+        tell({"kind": "found", "data": one.data, "sentences": told})
+    swept = {task: [one.name for one in variants(asked, task)] for task in asked.sweep}
+    league = replace(league, variants=swept)
     entered, problems = contenders(asked, datasets[asked.data])
     for name, problem in problems.items():
         tell({"kind": "cell_failed", "cell": name, "title": name, "problem": problem})
@@ -136,9 +143,9 @@ def _run(
     )
     problems |= schedule.run()
     statistics = league_statistics(folder)
-    told = asdict(statistics)
-    _write(folder / STATISTICS, json.dumps(told, indent=1) + "\n")
-    _write(folder / TABLE, markdown(told))
+    written = asdict(statistics)
+    _write(folder / STATISTICS, json.dumps(written, indent=1) + "\n")
+    _write(folder / TABLE, markdown(written))
     return Comparison(folder, league.steps, read_records(folder / RESULTS), statistics, problems)
 
 
@@ -169,6 +176,8 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
                 f"{data} has no {', '.join(sorted(missing))}, which {kind} needs: give labelled "
                 f"data by `--on {kind}=DIR`"
             )
+    if any(data_key(one.kind, one.data) == asked.data for one in asked.evaluations):
+        check_leaks(first, allowed=asked.allow_leak)
     return datasets
 
 

@@ -60,6 +60,8 @@ class Downstream:
         return frozen + trained
 
 
+OF_LABEL_MAPS = "--on {}: --ignore-index and --class-names are of label maps, for --on segment"
+"""What is wrong with these options where no evaluation has label maps."""
 WITH_MAPS = frozenset({"cnn", "vit"})
 """Encoders of pictures that have a map of features."""
 

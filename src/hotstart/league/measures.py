@@ -10,6 +10,7 @@ from hotstart.config import Protocol, Settings
 from hotstart.data import Dataset, open_dataset
 from hotstart.data.boxes import open_boxes
 from hotstart.data.cache import Progress as Caching
+from hotstart.data.leaks import check_leaks
 from hotstart.data.masked import open_masked
 from hotstart.downstream.action import ActionSettings, action
 from hotstart.downstream.classifier import FinetuneSettings
@@ -20,6 +21,7 @@ from hotstart.downstream.outcome import Outcome
 from hotstart.downstream.segment import segment
 from hotstart.downstream.segmenter import SegmentSettings
 from hotstart.errors import UsageError
+from hotstart.league.kinds import OF_LABEL_MAPS
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ def _open_labelled(
     allow_leak: bool,
     progress: Caching | None,
 ) -> Dataset:
-    """Pictures or videos with a class each; what is in two splits is the data's own matter."""
-    return open_dataset(
+    """Pictures, videos or sounds with a class each."""
+    dataset = open_dataset(
         data,
         size=size,
         label=label,
@@ -57,6 +59,8 @@ def _open_labelled(
         audio_offset_seconds=audio_offset_seconds,
         progress=progress,
     )
+    check_leaks(dataset, allowed=allow_leak)
+    return dataset
 
 
 def _open_boxes(
@@ -147,18 +151,17 @@ def open_for(
     class_names: Sequence[str] = (),
     progress: Caching | None = None,
 ) -> Dataset:
-    """DATA as the downstream task `on` (or `pretext`) reads it.
+    """DATA as the downstream task `on` (or `pretext`, which has no splits) reads it.
 
     audio_offset_seconds: see `open_dataset`; of videos and sounds alone
     ignore_index, class_names: of label maps, see `open_masked`
     """
     opener = MEASURES[on].open if on in MEASURES else _open_labelled
+    allow_leak = allow_leak or on not in MEASURES
     told: dict[str, Any] = {"ignore_index": ignore_index, "class_names": class_names}
     if opener is not _open_masks:
         if any(told.values()):
-            raise UsageError(
-                f"--on {on}: --ignore-index and --class-names are of label maps, for --on segment"
-            )
+            raise UsageError(OF_LABEL_MAPS.format(on))
         told = {}
     return opener(
         data,

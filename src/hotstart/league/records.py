@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+CLASSES = {"miou": "iou", "ap": "per_class"}
+"""Metrics that are a mean over classes, and under what name the detail has that of each class."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -47,6 +50,16 @@ class Record:
     detail: dict[str, Any] = field(default_factory=dict)
     """What the measurement found on its way: chosen regularisation, label count, seconds."""
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def by_class(self) -> dict[str, float | None]:
+        """Of each class what `value` is the mean of; None for one that is nowhere.
+
+        Empty where it is no mean over classes.
+        """
+        name = CLASSES.get(self.metric)
+        told = self.detail.get(name) if name and isinstance(self.detail, dict) else None
+        return dict(told) if isinstance(told, dict) else {}
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ import tomli_w
 from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
+from hotstart.league.kinds import OF_LABEL_MAPS
 from hotstart.league.variants import write_variant
 from hotstart.pretext.registry import JOIN, find, parts
 from hotstart.pretext.setting_names import check_setting
@@ -64,7 +65,7 @@ class LeagueSettings(Settings):
     audio_offset_seconds: float = 0.0
     """By how much the sound of videos, wherever they are read, comes after their frames."""
     allow_leak: bool = False
-    """Whether a picture may be in two splits of boxes or masks."""
+    """Whether a picture, by its bytes, may be in two splits of what is evaluated on."""
     ignore_index: tuple[int, ...] = ()
     """Values of label maps that are no class."""
     class_names: tuple[str, ...] = ()
@@ -140,7 +141,8 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
 def _check_evaluations(asked: LeagueSettings) -> None:
     """Raise UsageError for a kind unknown, for protocols that are not its own, for one said twice.
 
-    Of the protocols of all evaluations one must be the kind's; of its own, all.
+    Of the protocols of all evaluations one must be the kind's; of its own, all. And for options
+    that no evaluation takes.
     """
     for text, one in zip(asked.on, asked.evaluations, strict=True):
         if one.kind not in DOWNSTREAM:
@@ -153,13 +155,17 @@ def _check_evaluations(asked: LeagueSettings) -> None:
                 f"--on {one.kind} is measured by {', '.join(known)}; asked was "
                 f"{', '.join(one.protocols)} (`scratch` comes with `finetune`)"
             )
-    places = [(one.kind, one.data) for one in asked.evaluations]
-    for kind, data in places:
-        if places.count((kind, data)) > 1:
+    places = [(one.kind, Path(one.data).absolute()) for one in asked.evaluations]
+    for one, place in zip(asked.evaluations, places, strict=True):
+        if places.count(place) > 1:
             raise UsageError(
-                f"--on names {kind} of {data} more than once: name its protocols together, as "
-                f"{kind}@linear,finetune={data}"
+                f"--on names {one.kind} of {one.data} more than once: name its protocols together, "
+                f"as {one.kind}@linear,finetune={one.data}"
             )
+    kinds = list(dict.fromkeys(one.kind for one in asked.evaluations))
+    masks = any("mask" in DOWNSTREAM[kind].needs for kind in kinds)
+    if (asked.ignore_index or asked.class_names) and not masks:
+        raise UsageError(OF_LABEL_MAPS.format(", ".join(kinds)))
 
 
 def _plain(sweep: Any) -> Any:

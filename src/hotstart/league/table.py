@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from hotstart.league.naming import told_apart
 from hotstart.league.variants import full_name, write_variant
 
 WHO = ("protocol", "labels", "task")
@@ -81,9 +81,9 @@ def markdown(statistics: Mapping[str, Any]) -> str:
     one of its own at the end.
     """
     parts = [_table(title, heads, lines) for title, heads, lines in overview(statistics)]
-    several = len({arena["data"] for arena in statistics["arenas"]}) > 1
+    names = told_apart(arena["data"] for arena in statistics["arenas"])
     for arena in arenas_of(statistics):
-        data = f" on {Path(arena['data']).name}" if several else ""
+        data = f" on {names[arena['data']]}" if len(names) > 1 else ""
         chance = "" if arena["chance"] is None else f", chance {arena['chance']:.3f}"
         title = f"{arena['downstream']}{data}, {arena['split']} split: {arena['metric']}{chance}"
         parts.append(_table(title, heads(arena), rows(arena)))

@@ -11,7 +11,6 @@ from hotstart.league.records import Record
 from hotstart.report.words import (
     DOWNSTREAM,
     ONE_FRAME,
-    data_name,
     is_fraction,
     metric_name,
     protocol,
@@ -29,13 +28,15 @@ class Arena(NamedTuple):
     metric: str
     fingerprint: str
     """Of the pictures measured on; empty where the record does not tell."""
+    name: str
+    """What the page calls `data`: no two data sets alike."""
 
     @property
     def title(self) -> str:
         """`Classification on cifar10, validation split`; with the metric, unless it is top-1."""
         task = DOWNSTREAM.get(self.downstream, self.downstream)
         metric = "" if self.metric == "top1" else f", {metric_name(self.metric)}"
-        return f"{task} on {data_name(self.data)}, {split_name(self.split)}{metric}"
+        return f"{task} on {self.name}, {split_name(self.split)}{metric}"
 
     @property
     def one_frame(self) -> Arena:

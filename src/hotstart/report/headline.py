@@ -20,7 +20,6 @@ from hotstart.report.standings import Contender
 from hotstart.report.words import (
     between,
     count,
-    data_name,
     difference,
     listing,
     metric_name,
@@ -54,7 +53,7 @@ def write_headline(reading: Reading, starts: list[Start]) -> Headline:
     question = main_question(reading.standings, arena)
     everyone = ranking(reading.standings, arena, question)
     ranked = [pair for pair in everyone if pair[0].role == "task"]
-    where = f"in the {protocol(question.protocol)} on {data_name(arena.data)}"
+    where = f"in the {protocol(question.protocol)} on {arena.name}"
     if not ranked:
         return _controls_alone(reading, arena, question, where)
     winner, cell = ranked[0]

@@ -8,7 +8,6 @@ from hotstart.report.reading import Reading
 from hotstart.report.words import (
     MISSING,
     count,
-    data_name,
     metric_name,
     number,
     quantity,
@@ -41,7 +40,7 @@ def pretext_rows(reading: Reading) -> list[PretextRow]:
             quantity(cell.mean, arena.metric),
             number(cell.deviation, arena.metric) if cell.deviation is not None else "",
             quantity(cell.chance, arena.metric) if cell.chance is not None else MISSING,
-            f"{data_name(arena.data)}, {split_name(arena.split)}",
+            f"{arena.name}, {split_name(arena.split)}",
             count(cell.n),
         )
         for who, name in reading.names.items()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotstart.report.reading import Reading
-from hotstart.report.runs import Run
+from hotstart.report.runs import QUARANTINE, Run
 from hotstart.report.words import MISSING
 
 SHOWN_FILES = 100
@@ -108,8 +108,13 @@ def versions_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Quarantine:
-    """Files put aside, once for all runs that put aside the same ones."""
+    """Files put aside, once for all runs that put aside the same ones.
 
+    on: the downstream task in whose data they are; empty: in that of pretraining. file: of the list
+    """
+
+    on: str
+    file: str
     runs: list[str]
     total: int
     reasons: list[tuple[str, int]]
@@ -119,16 +124,19 @@ class Quarantine:
 
 def quarantines_of(runs: Sequence[Run]) -> list[Quarantine]:
     """Lists that hold at least one file."""
-    lists: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    lists: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for run in runs:
-        if run.quarantine:
-            lists.setdefault(tuple(run.quarantine), []).append(run.name)
+        for file, found in {QUARANTINE: run.quarantine, **run.left_out}.items():
+            if found:
+                lists.setdefault((file, tuple(found)), []).append(run.name)
     return [
         Quarantine(
+            "" if file == QUARANTINE else file.split("-")[1],
+            file,
             names,
             len(files),
             Counter(reason for _, reason in files).most_common(12),
             list(files[:SHOWN_FILES]),
         )
-        for files, names in lists.items()
+        for (file, files), names in sorted(lists.items(), key=lambda one: one[0][0] != QUARANTINE)
     ]

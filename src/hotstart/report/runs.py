@@ -17,6 +17,7 @@ from hotstart.league.records import Record
 
 SETTINGS, RESULTS, LOG = "run.toml", "results.jsonl", "log.jsonl"
 PANELS, QUARANTINE, LEAGUE = "panels", "quarantine.csv", "league.toml"
+LEFT_OUT = "quarantine-*.csv"
 MAP = "map"
 DEPTH = 3
 INSIDE_A_RUN = frozenset({PANELS, "checkpoint", "predictions", "tensorboard"})
@@ -52,6 +53,8 @@ class Run:
     panels: list[Picture] = field(default_factory=list)
     quarantine: list[tuple[str, str]] | None = None
     """Path and reason of each file put aside; None where there is no list."""
+    left_out: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """The same of the data of evaluations, by the name of the list's file."""
     asked: list[tuple[str, str | None, int]] = field(default_factory=list)
     """Task, variant and seed of everything that a league here was to compare."""
     notes: list[str] = field(default_factory=list)
@@ -109,7 +112,9 @@ def _read_run(root: Path, path: Path) -> Run:
     run.records = _read_records(run)
     run.log = _without_repeats(_read_lines(run, LOG))
     run.panels = list(_read_panels(run))
-    run.quarantine = _read_quarantine(run)
+    if (path / QUARANTINE).is_file():
+        run.quarantine = _read_quarantine(path / QUARANTINE)
+    run.left_out = {own.name: _read_quarantine(own) for own in sorted(path.glob(LEFT_OUT))}
     return run
 
 
@@ -263,10 +268,7 @@ def _read_sounds(folder: Path, rows: Any) -> Iterator[tuple[bytes | None, ...]]:
         )
 
 
-def _read_quarantine(run: Run) -> list[tuple[str, str]] | None:
-    path = run.path / QUARANTINE
-    if not path.is_file():
-        return None
+def _read_quarantine(path: Path) -> list[tuple[str, str]]:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     if rows and rows[0][:2] == ["path", "reason"]:

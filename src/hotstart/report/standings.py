@@ -13,6 +13,7 @@ from hotstart.league.variants import full_name
 from hotstart.pretext.registry import TASKS
 from hotstart.report.cells import Arena, Cell, Question
 from hotstart.report.runs import Run
+from hotstart.report.words import data_name
 
 Role = Literal["task", "random", "scratch", "supervised", "control"]
 """`control`: one that is there only when it was asked for, told by its task."""
@@ -28,6 +29,8 @@ BUDGETS = ("minutes", "epochs")
 Pairs = tuple[tuple[str, str], ...]
 """Names and values of settings."""
 Timed = Mapping[Pairs, Pairs]
+Names = Mapping[str, tuple[str, str]]
+"""Of each data set, as it was typed, and what the page calls it."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,12 @@ def compute_standings(runs: Iterable[Run]) -> Standings:
     A file of merged records beside the runs of a league repeats theirs, and may know some whose
     run is gone: these join the one experiment that they can belong to.
     """
-    runs = list(runs)
-    standings = Standings()
-    names: dict[str, str] = {}
-    timed = {_plan(run): _time(run) for run in runs if _time(run)}
     # Folders that tell their settings first: of two copies of a record, theirs says more.
-    for run in sorted(runs, key=lambda run: not run.settings):
+    runs = sorted(runs, key=lambda run: not run.settings)
+    standings = Standings()
+    names = _names(record for run in runs for record in run.records)
+    timed = {_plan(run): _time(run) for run in runs if _time(run)}
+    for run in runs:
         if run.task is not None:
             own = _contender(run, run.task, run.variant, None, timed)
             standings.runs.setdefault(own, []).append(run)
@@ -128,13 +131,10 @@ def compute_standings(runs: Iterable[Run]) -> Standings:
     return standings
 
 
-def _add(
-    standings: Standings, run: Run, record: Record, names: dict[str, str], timed: Timed
-) -> None:
-    """names: of each fingerprint, since one set of pictures may be typed in two ways."""
-    fingerprint = str((record.data_fingerprints or {}).get("evaluate", ""))
-    data = names.setdefault(fingerprint, record.data) if fingerprint else record.data
-    arena = Arena(record.downstream, data, record.split, record.metric, fingerprint)
+def _add(standings: Standings, run: Run, record: Record, names: Names, timed: Timed) -> None:
+    fingerprint = _fingerprint(record)
+    data, name = names[fingerprint or record.data]
+    arena = Arena(record.downstream, data, record.split, record.metric, fingerprint, name)
     who = _contender(run, record.task, record.variant, record.encoder, timed)
     if record.protocol == "scratch":
         who = Contender("scratch", "from scratch", who.twin)
@@ -151,6 +151,20 @@ def _add(
         told = standings.budgets.setdefault(who, [])
         if record.budget not in told:
             told.append(record.budget)
+
+
+def _names(records: Iterable[Record]) -> Names:
+    """By fingerprint, since one set of pictures may be typed in two ways; else as it was typed."""
+    typed: dict[str, str] = {}
+    for record in records:
+        typed.setdefault(_fingerprint(record) or record.data, record.data)
+    names = {data: data_name(data, typed.values()) for data in typed.values()}
+    return {key: (data, names[data]) for key, data in typed.items()}
+
+
+def _fingerprint(record: Record) -> str:
+    """Of the data measured on; empty where the record does not tell."""
+    return str((record.data_fingerprints or {}).get("evaluate", ""))
 
 
 def _known(standings: Standings, who: Contender) -> Contender:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hotstart.report.by_class import ClassTable, class_tables
 from hotstart.report.cells import Arena, Question
 from hotstart.report.families import group_of, paper_of
 from hotstart.report.quotes import Quotes, quotes_of
@@ -72,7 +73,8 @@ class Row:
 class Table:
     """One arena. groups: protocol and its columns; columns: share of labels, label count.
 
-    parts: title (a family's, or none) and rows; the controls come last.
+    parts: title (a family's, or none) and rows; the controls come last. by_class: of each column
+    whose values are means over classes.
     """
 
     title: str
@@ -82,6 +84,7 @@ class Table:
     parts: list[tuple[str, list[Row]]]
     chance: str
     quotes: Quotes
+    by_class: list[ClassTable]
 
     @property
     def rows(self) -> list[Row]:
@@ -147,7 +150,8 @@ def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
     best = {q: _best(reading, arena, q) for q in questions}
     costs = _costs(reading, table)
     parts: dict[str, list[Row]] = {}
-    for who in _order(reading, arena):
+    everyone = _order(reading, arena)
+    for who in everyone:
         cells = [_shown(reading, arena, who, q, who in best[q]) for q in questions]
         family = group_of(who).title
         row = Row(
@@ -186,6 +190,7 @@ def _table(reading: Reading, arena: Arena, questions: list[Question]) -> Table:
         told,
         quantity(max(chances), arena.metric) if len(chances) == 1 else "",
         quotes_of(f"{arena.title}: {arena.unit}", heads, quoted),
+        class_tables(reading, arena, questions, everyone),
     )
 
 

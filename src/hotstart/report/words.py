@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from hotstart.league.naming import told_apart
+
 MISSING = "\u2013"
 """En dash: not measured."""
 MINUS = "\u2212"
 THIN = "\u202f"
 """Narrow no-break space: between a number and its unit."""
 
-FRACTIONS = frozenset({"top1", "top5", "miou", "ap", "ap50", "accuracy", "positive_first"})
+FRACTIONS = frozenset({"top1", "top5", "miou", "ap", "ap50", "ap75", "accuracy", "positive_first"})
 """Metrics whose values are fractions in 0..1 and are shown in percent; higher is better. So are
 those whose names end in `accuracy`, and recalls."""
 RECALL = re.compile(r"(?:(\w+)_)?recall(\d+)")
@@ -39,6 +41,7 @@ METRICS = {
     "miou": "mean IoU",
     "ap": "average precision",
     "ap50": "average precision at IoU 0.5",
+    "ap75": "average precision at IoU 0.75",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
     "corner_error": "corner error (sides of the picture, less is better)",
@@ -157,9 +160,13 @@ def sought_among(told: Mapping[str, Any]) -> str:
     return f" among {count(least)}" + (f" to {count(most)}" if most != least else "")
 
 
-def data_name(typed: str) -> str:
-    """A data set in a sentence: `digits:` -> digits, an absolute path -> its last part."""
-    return (PurePath(typed).name if PurePath(typed).is_absolute() else typed).rstrip(":") or typed
+def data_name(typed: str, others: Iterable[str] = ()) -> str:
+    """A data set in a sentence: `digits:` -> digits, an absolute path -> its last part.
+
+    Of an absolute path, as many parts as are needed to tell it apart from `others`.
+    """
+    end = told_apart([typed, *others])[typed]
+    return (end if PurePath(typed).is_absolute() else typed).rstrip(":") or typed
 
 
 def split_name(name: str) -> str:
