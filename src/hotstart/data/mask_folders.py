@@ -199,8 +199,8 @@ def _coco(root: Path, sources: Sequence[CocoSource], broken: Sequence[Quarantine
             read = read_coco(source.path, "segmentation", source.content)
         except DataError as error:
             unusable = unusable or error
-            told = str(error).removeprefix(f"{source.path} ")
-            problems.append(Quarantined(source.path.relative_to(root).as_posix(), told))
+            reason = str(error).removeprefix(f"{source.path} ")
+            problems.append(Quarantined(source.path.relative_to(root).as_posix(), reason))
             continue
         if names is not None and read.classes != names:
             raise DataError(
