@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import timm
 import torch
-from timm.layers import PatchEmbed
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
