@@ -13,7 +13,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.layers.pos_embed_rel import resize_rel_pos_bias_table
+from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 
 from hotstart.encoders import (
     Encoder,
@@ -154,7 +154,7 @@ def test_relative_positions_are_resampled_and_only_that_size_is_read(
         check_one_size(encoder, 160)
     for block, own in zip(network.blocks, encoder.model.blocks, strict=True):
         table = block.attn.relative_position_bias_table
-        wanted = resize_rel_pos_bias_table(table, (10, 10), (19 * 19 + 3, 3))
+        wanted = resize_rel_pos_bias_table_simple(table, (10, 10), (19 * 19 + 3, 3))
         torch.testing.assert_close(own.attn.relative_position_bias_table, wanted)
         torch.testing.assert_close(own.attn.qkv.weight, block.attn.qkv.weight)
     with pytest.raises(UsageError, match=r"160 x 160 px alone, for .* got 96 x 160"):
