@@ -54,7 +54,7 @@ class DetectSettings(Settings):
     )
     """Training sees random crops, mirrored and with changed colours; evaluation the whole."""
     frozen_views: int = Field(default=4, ge=1)
-    """Of each picture for `linear`, in turn, so that the frozen encoder need see each but once;
+    """Of each picture for `linear`, in turn, so that the frozen encoder has to see each but once;
     fewer where the memory for its maps ends. The others see new ones all the time."""
     detector: DetectorSettings = DetectorSettings()
 
