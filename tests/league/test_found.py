@@ -112,9 +112,9 @@ def test_evaluate_writes_beside_the_run(copied: Path, tmp_path: Path) -> None:
     [
         (
             {"on": ["detect=a", "segment=a", "detect=a/"]},
-            "--on detect=a --on detect=a/ asks for the same evaluation twice; give it once",
+            "--on names detect of a more than once: name its protocols together",
         ),
-        ({"on": ["classify", "classify=/nowhere"]}, "--on classify --on classify=/nowhere asks"),
+        ({"on": ["classify", "classify=/nowhere"]}, "names classify of /nowhere more than once"),
         (
             {"on": ["classify", "detect=a"], "ignore_index": [3]},
             "--on classify, detect: --ignore-index and --class-names are of label maps",

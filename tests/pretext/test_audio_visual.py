@@ -117,7 +117,7 @@ def test_heat_is_where_the_sound_comes_from(contrastive: AudioVisualCorresponden
 
 
 def test_heat_of_a_small_region_is_as_fine_as_can_be() -> None:
-    task = make(region=(0.5, 0.5, 0.4), frames=2).eval()
+    task = make(region=(0.5, 0.5, 0.4)).eval()
     views = task.views(scenes(0), draws(0, ROWS))
     assert views["clip"].shape[-1] == 13
     with torch.no_grad():
