@@ -16,12 +16,8 @@ from hotstart.data.boxes import BoxSet, open_boxes
 from hotstart.data.draws import Draws
 from hotstart.downstream.detect import detect
 from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
-from hotstart.downstream.detector_training import (
-    DetectSettings,
-    _groups,
-    fit_detector,
-    training_view,
-)
+from hotstart.downstream.detector_training import DetectSettings, _groups, fit_detector
+from hotstart.downstream.detector_views import training_view
 from hotstart.downstream.search import RATES, beyond
 from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError

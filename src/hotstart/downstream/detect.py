@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
@@ -24,6 +25,7 @@ from hotstart.downstream.average_precision import match, predictions_of
 from hotstart.downstream.box_pictures import box_panel
 from hotstart.downstream.detector import picture_side
 from hotstart.downstream.detector_training import DetectSettings, detect_objects, fit_detector
+from hotstart.downstream.detector_views import KeptMaps
 from hotstart.downstream.outcome import Outcome, Progress, panel_names
 from hotstart.downstream.predictions import BoxPredictions
 from hotstart.downstream.search import train_with_best_rate
@@ -217,8 +219,9 @@ class _Training:
     ) -> tuple[BoxPredictions, dict[str, Any]]:
         """Answers for the pictures asked, after training on `items`; how they came about."""
         steps = self.settings.steps_for(len(items))
+        kept = self._kept(len(items))
         found = train_with_best_rate(
-            self._fit,
+            partial(self._fit, kept),
             lambda model, part: self._answers(model, part).value("ap"),
             items,
             self.task.folds(items, self.seed)[: self.settings.trial_folds],
@@ -228,11 +231,31 @@ class _Training:
             name=f"{self.protocol} on {len(items)} pictures",
             progress=progress,
         )
-        detail = {**found.detail(steps, len(items)), "size_px": self.side}
+        detail = {
+            **found.detail(steps, len(items)),
+            "size_px": self.side,
+            "views": kept.count if kept else None,
+        }
         return self._answers(found.model, self.task.asked), detail
 
+    def _kept(self, pictures: int) -> KeptMaps | None:
+        """What all trainings of a frozen encoder share, where there is memory for it."""
+        if self.protocol != "linear":
+            return None
+        settings = self.settings
+        return KeptMaps.for_pictures(
+            pictures, self.encoder, settings.views, self.side, settings.frozen_views, self.seed
+        )
+
     def _fit(
-        self, items: Int64s, rate: float, steps: int, tick: Callable[[], None], *, final: bool
+        self,
+        kept: KeptMaps | None,
+        items: Int64s,
+        rate: float,
+        steps: int,
+        tick: Callable[[], None],
+        *,
+        final: bool,
     ) -> FCOS:
         return fit_detector(
             self.encoder,
@@ -245,6 +268,7 @@ class _Training:
             seed=self.seed,
             device=self.device,
             tick=tick,
+            kept=kept,
         )
 
     def _answers(self, model: FCOS, items: Int64s) -> BoxPredictions:

@@ -20,6 +20,8 @@ from hotstart.config import Field, Settings
 from hotstart.encoders.encoder import Encoder
 
 Target = dict[str, Tensor]
+Maps = dict[int, Tensor]
+"""Of some stages of an encoder, by their positions: (B, C_s, H_s, W_s)."""
 STRIDES = (8, 16, 32)
 """Pixels of the picture per cell of each level; a level's objects are up to 8 times as long."""
 
@@ -53,11 +55,13 @@ class Pyramid(nn.Module):
         super().__init__()
         self.encoder = encoder.requires_grad_(not frozen)
         self.frozen = frozen
-        self.sources = [_nearest(encoder.stage_strides, stride) for stride in STRIDES]
+        self.sources = stages_read(encoder)
         dims = [encoder.stage_dims[source] for source in self.sources]
         self.norms = nn.ModuleList(nn.BatchNorm2d(dim, eps=1e-8, affine=False) for dim in dims)
         self.pyramid = FeaturePyramidNetwork(dims, channels)
         self.out_channels = channels
+        self.given: Maps | None = None
+        """Read by the next `forward` in place of the encoder's own."""
 
     def train(self, mode: bool = True) -> Self:
         """A frozen encoder stays in evaluation mode."""
@@ -66,16 +70,30 @@ class Pyramid(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
-        """(B, 3, S, S) in 0..1 -> the maps of the levels, (B, channels, S / stride, S / stride)."""
+    def maps(self, images: Tensor) -> Maps:
+        """(B, 3, S, S) in 0..1 -> the encoder's maps of the stages that are read."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            maps = self.encoder.stages(images)
+            stages = self.encoder.stages(images)
+        return {source: stages[source] for source in self.sources}
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """(B, 3, S, S) in 0..1 -> the maps of the levels, (B, channels, S / stride, S / stride).
+
+        With maps `given`, all that counts of the images is their shape.
+        """
+        maps = self.maps(images) if self.given is None else self.given
+        self.given = None
         levels = OrderedDict()
         for stride, source, norm in zip(STRIDES, self.sources, self.norms, strict=True):
             side = images.shape[-1] // stride
             levels[str(stride)] = _resized(norm(maps[source]), side)
         found: OrderedDict[str, Tensor] = self.pyramid(levels)
         return found
+
+
+def stages_read(encoder: Encoder) -> list[int]:
+    """Positions of the stages that the levels of a pyramid on `encoder` read."""
+    return [_nearest(encoder.stage_strides, stride) for stride in STRIDES]
 
 
 def _nearest(strides: tuple[int, ...], stride: int) -> int:

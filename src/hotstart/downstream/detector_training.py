@@ -9,26 +9,24 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.detection import FCOS
 
-from hotstart.augment import ViewSettings, apply_view, draw_view
-from hotstart.augment.boxes import boxes_in_view, whole_box
+from hotstart.augment import ViewSettings, apply_view
+from hotstart.augment.boxes import whole_box
 from hotstart.augment.settings import plain
 from hotstart.config import Field, Protocol, Settings
-from hotstart.data.boxes import Boxes, BoxSet
+from hotstart.data.boxes import BoxSet
 from hotstart.data.draws import Draws
 from hotstart.data.loader import Loader
-from hotstart.data.sample import Pictures
 from hotstart.downstream.average_precision import Detections
-from hotstart.downstream.detector import DetectorSettings, Target, build_detector, picture_side
+from hotstart.downstream.detector import DetectorSettings, build_detector, picture_side
+from hotstart.downstream.detector_views import KeptMaps, training_view
 from hotstart.downstream.features import evaluating
 from hotstart.downstream.optimisation import decayed, in_passes, warm_up_and_cosine
 from hotstart.encoders.encoder import Encoder
 
 Int64s = npt.NDArray[np.int64]
-LEAST_SEEN = 0.3
-"""A box of which less is left in a crop is not asked for there."""
 
 
 class DetectSettings(Settings):
@@ -55,6 +53,9 @@ class DetectSettings(Settings):
         crop_scale=(0.4, 1.0), strength=0.3, hue=0.1, grey=0.0, blur=0.0
     )
     """Training sees random crops, mirrored and with changed colours; evaluation the whole."""
+    frozen_views: int = Field(default=4, ge=1)
+    """Of each picture for `linear`, in turn, so that the frozen encoder has to see each but once;
+    fewer where the memory for its maps ends. The others see new ones all the time."""
     detector: DetectorSettings = DetectorSettings()
 
     def rates_for(self, protocol: Protocol) -> tuple[float, ...]:
@@ -79,11 +80,13 @@ def fit_detector(
     seed: int,
     device: torch.device,
     tick: Callable[[], None],
+    kept: KeptMaps | None = None,
 ) -> FCOS:
     """A copy of `encoder` with a new detector on it, trained on the pictures `items`.
 
-    tick: called after every step. AdamW with linear warm-up and cosine decay to
-    0. The same seed gives the same weights.
+    tick: called after every step; kept: maps of this encoder, frozen, to be learnt from, else every
+    step has new views. AdamW with linear warm-up and cosine decay to 0. The same seed gives the
+    same weights.
     """
     cuda = [device] if device.type == "cuda" else []
     side = picture_side(encoder, settings.detector)
@@ -100,10 +103,17 @@ def fit_detector(
         order = in_passes(items, steps * settings.batch_size, seed)
         loader = Loader(dataset, frozenset({"image", "index"}), order, settings.batch_size)
         for step, batch in enumerate(loader):
-            draws = Draws(seed, step, total=settings.batch_size)
             pictures = batch["image"].to(device)
-            boxes = dataset.boxes.of(batch["index"].numpy())
-            images, targets = training_view(pictures, boxes, settings.views, side, draws)
+            shown = batch["index"].numpy()
+            boxes = dataset.boxes.of(shown)
+            if kept is None:
+                draws = Draws(seed, step, total=settings.batch_size)
+                images, targets = training_view(pictures, boxes, settings.views, side, draws)
+            else:
+                turns = (step * settings.batch_size + np.arange(len(shown))) // len(items)
+                maps, targets = kept.maps(model.backbone, pictures, boxes, shown, turns)
+                model.backbone.given = maps
+                images = torch.empty(len(shown), 3, side, side, device=device)
             loss = torch.stack(list(model(images, targets).values())).sum()
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -127,26 +137,6 @@ def _groups(
         for group in decayed(head, settings.weight_decay)
     ]
     return [*decayed(encoder, settings.weight_decay), *faster]
-
-
-def training_view(
-    pictures: Pictures, boxes: Boxes, views: ViewSettings, side: int, rng: Draws
-) -> tuple[Tensor, list[Target]]:
-    """Random views (B, 3, side, side) and the boxes of each: `boxes` px (n, 4), `labels` (n,)."""
-    parameters = draw_view(views, pictures, side, rng)
-    images = apply_view(pictures, parameters, side)
-    rows = len(pictures)
-    owners = torch.from_numpy(np.repeat(np.arange(rows), np.diff(boxes.starts)))
-    corners, seen = boxes_in_view(torch.from_numpy(boxes.corners), owners, pictures, parameters)
-    corners = corners * side
-    large = (corners[:, 2:] - corners[:, :2]).amin(1) >= 1
-    kept = (seen >= LEAST_SEEN) & large & ~torch.from_numpy(boxes.ignored)
-    labels = torch.from_numpy(boxes.classes)
-    device = images.device
-    return images, [
-        {"boxes": corners[own].to(device), "labels": labels[own].to(device)}
-        for own in (kept & (owners == row) for row in range(rows))
-    ]
 
 
 def detect_objects(
