@@ -10,7 +10,7 @@ from torch import nn
 from hotstart.augment import centre_view
 from hotstart.data import Dataset
 from hotstart.downstream.features import Standardiser, extract, recalibrate_batchnorm
-from hotstart.encoders import Encoder
+from hotstart.encoders import Encoder, build_encoder, resolve_spec
 from tests.downstream.traces import same_state, trace
 
 CPU = torch.device("cpu")
@@ -87,3 +87,10 @@ def test_recalibration_is_deterministic_and_needs_no_batchnorm(
     assert same_state(first, trace(encoder))
     plain = nn.Sequential(nn.Linear(2, 2))
     recalibrate_batchnorm(plain, digits, np.arange(100))  # type: ignore[arg-type]
+
+
+def test_one_picture_is_enough(digits: Dataset) -> None:
+    """Its last map is one place: there is no spread to be estimated, and no reason to fail."""
+    encoder = build_encoder(resolve_spec("resnet10_narrow", 8), seed=0)
+    recalibrate_batchnorm(encoder, digits, np.arange(1))
+    assert extract(encoder, digits, np.arange(3), device=CPU, stages=False).last.isfinite().all()

@@ -144,6 +144,7 @@ def recalibrate_batchnorm(
             norm.momentum = None  # torch's name for a cumulative average
             norm.train()
         for seen in views:
-            encoder(seen)
+            # One picture whose last map is one place has no spread: torch refuses to look at it.
+            encoder(seen if len(seen) > 1 else torch.cat([seen, seen]))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
