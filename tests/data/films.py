@@ -56,7 +56,9 @@ def film(
 ) -> Path:
     """Write frames shown at `times` in milliseconds, and sound of 16 kHz from `sound_at` on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format=kind, options=options or {}) as container:
+    # Else some containers draw a number for each file, which is another content hash each time.
+    asked = {"fflags": "+bitexact", **(options or {})}
+    with av.open(str(path), "w", format=kind, options=asked) as container:
         stream: Any = container.add_stream(codec, rate=HZ)
         stream.width, stream.height = WIDTH, HEIGHT
         stream.pix_fmt = PIXELS.get(codec, "yuv420p")

@@ -32,7 +32,8 @@ def moving(number: int, step: int) -> npt.NDArray[np.uint8]:
 def write_video(path: Path, frames: npt.NDArray[np.uint8]) -> None:
     """Frames uint8 (T, H, W, 3) at 12 Hz, without loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    # Else Matroska draws a number for each file, and content hashes cut other splits each time.
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream: Any = container.add_stream("ffv1", rate=HZ)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "bgr0"
