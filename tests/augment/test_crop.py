@@ -11,10 +11,11 @@ import torchvision.transforms.v2.functional as reference
 from torch import Tensor
 
 from hotstart.augment import apply_view, centre_view, crop
-from hotstart.augment.filters import blur_kernels, shrink_kernels
+from hotstart.augment.filters import blur_kernels
 from hotstart.augment.settings import plain
 from hotstart.augment.views import Engine
 from hotstart.data.sample import Pictures
+from hotstart.data.shrink import shrink_kernels
 from hotstart.errors import UsageError
 
 GREY_LEVEL = 1 / 255

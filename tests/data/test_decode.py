@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from hotstart.data.decode import decode, kept_short_side, measure, shrink
+from hotstart.data.decode import decode, kept_short_side, measure
 from hotstart.data.headers import Unreadable
+from hotstart.data.shrink import shrink
 
 Array = npt.NDArray[np.uint8]
 COLOUR = (200, 40, 90)

@@ -128,7 +128,7 @@ def test_fewer_labels_are_fewer_pictures(squares: BoxSet) -> None:
 @pytest.mark.slow
 def test_squares_are_found_and_told_apart(squares: BoxSet, encoder: Encoder) -> None:
     """Learns on what is easy; with classes shuffled, boxes are found and classes are not."""
-    # With 120 steps it is unfinished, and 12 seeds range from 0.29 to 0.95; with 240 four: 0.94-0.96.
+    # With 120 steps it is unfinished, and seeds range from 0.29 to 0.95; with 240: 0.94-0.96.
     settings = DetectSettings(steps=240, frozen_learning_rates=(4e-3,), detector=SMALL)
     _, found, _ = detect(encoder, squares, settings=settings)
     assert found.value > 0.8

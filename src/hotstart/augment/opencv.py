@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from hotstart.augment.colour import colour_maps
-from hotstart.augment.filters import blur_kernels, shrink_kernels
+from hotstart.augment.filters import blur_kernels
 from hotstart.augment.settings import ViewParameters
 from hotstart.data.sample import Pictures
+from hotstart.data.shrink import shrink_kernels
 
 Array = npt.NDArray[np.float32]
 UNIT = np.float32(1 / 255)

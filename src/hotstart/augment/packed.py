@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from hotstart.augment.colour import colour_maps
-from hotstart.augment.filters import blur_kernels, shrink_kernels
+from hotstart.augment.filters import blur_kernels
 from hotstart.augment.settings import ViewParameters
 from hotstart.data.sample import Pictures
+from hotstart.data.shrink import shrink_kernels
 
 # Rows are worked on in chunks of about this many output values, which bounds the memory.
 CHUNK_VALUES = 2**23

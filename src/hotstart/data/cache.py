@@ -27,7 +27,7 @@ from hotstart.data.source import Items, Source
 from hotstart.data.store import CachedStore, DecodingStore, Store
 from hotstart.data.workers import in_order
 
-VERSION = 1
+VERSION = 2
 """Of what a cached picture looks like: raise it when decoding or the files here change."""
 CHUNK = 32
 SAMPLE = 128

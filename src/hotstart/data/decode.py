@@ -43,10 +43,10 @@ from hotstart.data.headers import (
     read_png,
     read_webp_size,
 )
+from hotstart.data.shrink import shrink
 
 Array = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
-MAX_ASPECT = 4
 CACHE_MARGIN = 1.5
 """Short side kept, as a multiple of the picture size: a random crop has something to choose."""
 
@@ -95,28 +95,6 @@ def measure(data: bytes) -> tuple[int, int]:
         raise
     except Exception as error:
         raise Unreadable(f"damaged: {_first_line(error)}") from None
-
-
-def shrink(picture: Array, short_side: int) -> Array:
-    """Cut what is longer than four times its width, then average down to `short_side`."""
-    height, width, _ = picture.shape
-    short = min(height, width)
-    if max(height, width) > MAX_ASPECT * short:
-        picture = cut_middle(picture)
-        height, width, _ = picture.shape
-    if short <= short_side:
-        return picture
-    scale = short_side / short
-    target = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
-    return cv2.resize(picture, target, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
-
-def cut_middle(picture: Array) -> Array:
-    """The middle of a picture (H, W, ...) that is longer than four times its width."""
-    height, width = picture.shape[:2]
-    longest = MAX_ASPECT * min(height, width)
-    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
-    return picture[top : top + longest, left : left + longest]
 
 
 def _decode(data: bytes, short_side: int | None) -> Array:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.cache import Progress, spread
-from hotstart.data.decode import MAX_ASPECT, kept_short_side
+from hotstart.data.decode import kept_short_side
 from hotstart.data.entries import open_entry, place_of
 from hotstart.data.headers import Unreadable
 from hotstart.data.motion import Motion
@@ -29,6 +29,7 @@ from hotstart.data.poses import Poses, open_poses
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.reels import CachedReels, DecodingReels, Reels
 from hotstart.data.sample import SOUND_HZ
+from hotstart.data.shrink import MAX_ASPECT
 from hotstart.data.videos import VideoSource
 from hotstart.data.viewing import Viewed, disk_is_full, view
 from hotstart.data.workers import in_order

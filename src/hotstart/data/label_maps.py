@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from hotstart.data.decode import cut_middle
 from hotstart.data.headers import Unreadable, check_size
+from hotstart.data.shrink import cut_middle
 
 Int32s = npt.NDArray[np.int32]
 Integers = TypeVar("Integers", Int32s, npt.NDArray[np.int64])

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotstart.data.decode import decode, measure, shrink
+from hotstart.data.decode import decode, measure
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index
 from hotstart.data.quarantine import Quarantined, printable
+from hotstart.data.shrink import shrink
 from hotstart.errors import UsageError
 
 Array = npt.NDArray[np.uint8]

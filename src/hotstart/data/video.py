@@ -24,13 +24,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from hotstart.data.containers import container_format
-from hotstart.data.decode import over_white, shrink
+from hotstart.data.decode import over_white
 from hotstart.data.headers import Unreadable, check_size
 from hotstart.data.index import Index
 from hotstart.data.pose_files import Floats
 from hotstart.data.poses import beside_video
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.data.sample import SOUND_HZ
+from hotstart.data.shrink import shrink
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
 
 READ_BYTES = 2**18

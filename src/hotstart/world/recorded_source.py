@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.config import Field, Settings, parse
-from hotstart.data.decode import MAX_ASPECT, decode, measure
+from hotstart.data.decode import decode, measure
+from hotstart.data.shrink import MAX_ASPECT
 from hotstart.data.source import Array, Found, Source, absolute, content_hash, whole_file
 from hotstart.errors import DataError, UsageError
 from hotstart.world.recorded import Files, airsim_files, carla_files, load
