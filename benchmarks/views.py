@@ -42,6 +42,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from PIL import Image
 
 from hotstart.augment import ViewSettings, random_view
+from hotstart.data.allocator import keep_memory
 from hotstart.data.decode import decode, kept_short_side
 from hotstart.data.draws import Draws
 from hotstart.data.sample import Pictures
@@ -261,6 +262,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    keep_memory()  # As in training; all contenders have it.
     rows: list[dict[str, Any]] = []
     if not arguments.json:
         print(f"SimCLR views per second, one thread; {platform.processor() or platform.machine()}")
