@@ -4,7 +4,8 @@
 
 The bare step is forward, backward and optimiser of the same task on one fixed batch of views: the
 floor under any loop. Both run in one process, A B A B; ratios are of total times, so that nothing
-the loop does now and then is left out. `resnet10t` with timm's stem; `masked_autoencoder` trains
+the loop does now and then is left out. `bare_ms` and `loop_ms` say where the time of a step goes
+(medians; `rest`: batch, log, Fabric). `resnet10t` with timm's stem; `masked_autoencoder` trains
 the ViT that it takes by itself. Without DATA: generated pictures of the size asked, in JPEG files,
 through the usual cache.
 """
@@ -16,8 +17,13 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import torch
 
 from common import Row, machine, parser_of, write_jpegs
 from hotstart.config import PretrainSettings
@@ -36,6 +42,47 @@ PICTURES = 3_000
 WARM_UP = 2
 PIXELS_AT_ONCE = 256 * 32 * 32
 """Rows of a batch follow from it: 256 of 32 px, 28 of 96 px."""
+
+
+class Clock:
+    """Times whole steps, and within them calls of methods: name=(object, method)."""
+
+    def __init__(self, **watched: tuple[Any, str]) -> None:
+        self.steps: list[float] = []
+        self.spent: dict[str, list[float]] = {name: [] for name in watched}
+        self.running = False
+        for name, (owner, method) in watched.items():
+            setattr(owner, method, self._timed(name, getattr(owner, method)))
+
+    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            result = call(*given, **named)
+            if self.running:
+                self.spent[name].append(time.perf_counter() - began)
+            return result
+
+        return timed
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step, whose parts count."""
+        self.running, began = True, time.perf_counter()
+        yield
+        self.steps.append(time.perf_counter() - began)
+        self.running = False
+
+    def total(self) -> float:
+        """Seconds of all steps but the first `WARM_UP`."""
+        return sum(self.steps[WARM_UP:])
+
+    def parts(self) -> dict[str, float]:
+        """Medians in milliseconds, and what of the median step no part explains."""
+        found = {
+            name: 1e3 * statistics.median(spent[WARM_UP:]) for name, spent in self.spent.items()
+        }
+        found["rest"] = 1e3 * statistics.median(self.steps[WARM_UP:]) - sum(found.values())
+        return {name: round(value, 1) for name, value in found.items()}
 
 
 def measure(
@@ -61,20 +108,28 @@ def measure(
         first = dataset.batch(material.train[:batch], bare.needs)
         views = bare.views(first, Draws(0, 0, total=batch))
         bare.train()
+        (inner,) = loop.optimisers.values()
+        in_loop = Clock(
+            views=(loop.task, "views"),
+            forward=(loop.task, "forward"),
+            backward=(loop.fabric, "backward"),
+            optimiser=(inner, "step"),
+        )
+        plain = SimpleNamespace(backward=torch.autograd.backward)
+        alone = Clock(
+            forward=(bare, "forward"),
+            backward=(plain, "backward"),
+            optimiser=(optimiser, "step"),
+        )
         steps = loop.run()
-        in_loop, alone = [], []
         for number in range(rounds + WARM_UP):
-            began = time.perf_counter()
-            next(steps)
-            middle = time.perf_counter()
-            result = bare(views, Progress(number, TOTAL_STEPS), "task")
-            optimiser.zero_grad(set_to_none=True)
-            result.loss.backward()
-            optimiser.step()
-            ended = time.perf_counter()
-            if number >= WARM_UP:
-                in_loop.append(middle - began)
-                alone.append(ended - middle)
+            with in_loop.step():
+                next(steps)
+            with alone.step():
+                result = bare(views, Progress(number, TOTAL_STEPS), "task")
+                optimiser.zero_grad(set_to_none=True)
+                plain.backward(result.loss)
+                optimiser.step()
         steps.close()
     return {
         "benchmark": "step",
@@ -82,10 +137,12 @@ def measure(
         "encoder": encoder,
         "size": size,
         "batch": batch,
-        "bare_images_per_second": round(batch * rounds / sum(alone), 1),
-        "loop_images_per_second": round(batch * rounds / sum(in_loop), 1),
-        "median_step_seconds": round(statistics.median(alone), 4),
-        "ratio": round(sum(alone) / sum(in_loop), 3),
+        "bare_images_per_second": round(batch * rounds / alone.total(), 1),
+        "loop_images_per_second": round(batch * rounds / in_loop.total(), 1),
+        "median_step_seconds": round(statistics.median(alone.steps[WARM_UP:]), 4),
+        "ratio": round(alone.total() / in_loop.total(), 3),
+        "bare_ms": alone.parts(),
+        "loop_ms": in_loop.parts(),
     }
 
 

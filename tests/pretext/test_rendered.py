@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 
 from hotstart import api
 from hotstart.augment import ViewSettings, apply_view, draw_view
@@ -16,7 +17,7 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Pictures
 from hotstart.errors import DataError
 from hotstart.league.records import read_records
-from hotstart.pretext.free_labels.domain import FeatureAdversary, domain_accuracy
+from hotstart.pretext.free_labels.domain import DomainJudge, domain_accuracy, told_apart
 from hotstart.pretext.free_labels.geometry_maps import (
     GeometryErrors,
     decode_depth,
@@ -113,9 +114,54 @@ def test_domains_that_are_alike_are_not_told_apart_and_others_are() -> None:
     assert domain_accuracy(made, real + torch.tensor([2.0] + [0.0] * 15)) > 0.8
 
 
-def test_the_adversary_is_not_bought_with_small_features() -> None:
-    judge, maps = FeatureAdversary(8, 16), torch.randn(3, 8, 4, 4)
-    assert torch.allclose(judge(maps), judge(maps * 0.1), atol=1e-3)
+def test_the_judge_is_ridge_regression_on_what_it_has_seen() -> None:
+    torch.manual_seed(0)
+    judge = DomainJudge(6, memory=64, ridge=0.1)
+    made, real = torch.randn(40, 6) + 1, torch.randn(40, 6) * 3
+    assert all(not said.any() for said in judge(made, real)), "in doubt before it has seen any"
+    judge.remember(made, real)
+    x, y = torch.cat([made, real]).numpy(), np.repeat([-1.0, 1.0], 40)
+    scaled = (x - x.mean(0)) / x.std(0)
+    expected = Ridge(alpha=0.1 * 80).fit(scaled, y).predict(scaled)
+    said = torch.cat(judge(made, real)).numpy()
+    assert said == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_judge_forgets_the_oldest_and_is_not_bought_with_small_features() -> None:
+    torch.manual_seed(0)
+    made, real = torch.randn(2, 32, 4), torch.randn(2, 32, 4) + 2
+    whole, part, small = (DomainJudge(4, memory=32, ridge=0.1) for _ in range(3))
+    whole.remember(made[0], real[0])
+    whole.remember(made[1], real[1])
+    part.remember(made[1], real[1])
+    assert int(whole.seen) == 32
+    assert torch.equal(torch.cat(whole(made[0], real[0])), torch.cat(part(made[0], real[0])))
+    small.remember(0.1 * made[1], 0.1 * real[1])
+    answers, of_small = torch.cat(part(made[0], real[0])), small(0.1 * made[0], 0.1 * real[0])
+    assert torch.allclose(answers, torch.cat(of_small), atol=1e-2)
+    assert answers[:32].mean() < -0.5 < 0.5 < answers[32:].mean()
+
+
+def test_against_the_judge_features_become_alike() -> None:
+    """A layer whose only aim is doubt: a fresh classifier then has to guess."""
+    torch.manual_seed(0)
+    layer, judge = torch.nn.Linear(16, 8), DomainJudge(8, memory=256, ridge=0.1)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-2)
+
+    def features(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        made, real = torch.randn(rows, 16), torch.randn(rows, 16)
+        return layer(made + torch.eye(16)[0]), layer(real + torch.eye(16)[1])
+
+    before = domain_accuracy(*(found.detach() for found in features(400)))
+    for _ in range(150):
+        made, real = features(64)
+        of_made, of_real = judge(made, real)
+        judge.remember(made, real)
+        optimiser.zero_grad()
+        told_apart(of_made, of_real).backward()
+        optimiser.step()
+    assert before > 0.65
+    assert domain_accuracy(*(found.detach() for found in features(400))) < 0.56
 
 
 def batches(task: Rendered, material: Material, shuffled: bool = False) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hotstart.augment import ViewSettings, apply_view, centre_view, draw_view
 from hotstart.augment.settings import ViewParameters, plain
@@ -14,7 +14,6 @@ from hotstart.augment.views import centre_box
 from hotstart.config import Field
 from hotstart.data.sample import TRUTHS, Spec
 from hotstart.encoders import Encoder
-from hotstart.pretext.adversarial import discriminator_loss, judgement
 from hotstart.pretext.dense import DenseHead, resized
 from hotstart.pretext.free_labels.asked_maps import ASKED
 from hotstart.pretext.free_labels.contours import (
@@ -23,7 +22,7 @@ from hotstart.pretext.free_labels.contours import (
     best_f,
     threshold_counts,
 )
-from hotstart.pretext.free_labels.domain import FeatureAdversary, domain_accuracy
+from hotstart.pretext.free_labels.domain import DomainJudge, domain_accuracy, told_apart
 from hotstart.pretext.free_labels.geometry_maps import (
     SPAN,
     GeometryErrors,
@@ -40,7 +39,6 @@ from hotstart.pretext.task import (
     Info,
     OptimiserSettings,
     Panel,
-    Player,
     PretextTask,
     Progress,
     Score,
@@ -61,17 +59,17 @@ class RenderedSettings(Settings):
     """What else is asked: instance masks, and of `world:videos` the flow to the next frame."""
     adapt: Literal["none", "adversarial"] = "none"
     """Whether features of rendered and of real pictures (`--real`) are made alike."""
-    adversary_weight: float = Field(default=0.1, ge=0)
+    adversary_weight: float = Field(default=1.0, ge=0)
     """Of the encoder's part against the adversary, beside depth, normals and contours."""
-    adversary_width: int = Field(default=128, ge=1)
+    adversary_memory: int = Field(default=512, ge=2)
+    """Pictures of each kind by which the adversary judges."""
+    adversary_ridge: float = Field(default=0.1, gt=0)
+    """How much the adversary's answer is smoothed, in variances of a feature."""
     stride: int = Field(default=8, ge=1)
     """Pixels per place of the map at which a CNN is read."""
     width: int = Field(default=32, ge=1)
     """Channels of the head."""
     view: ViewSettings = ViewSettings(crop_scale=(0.4, 1.0), strength=0.5, blur=0.0)
-    adversary: OptimiserSettings = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=0.0, momentum=0.5
-    )
 
 
 class Rendered(PretextTask):
@@ -87,11 +85,11 @@ class Rendered(PretextTask):
     (Xie & Tu 2015, eq. 2); the three losses are added as they are. The sky has no depth and no
     normal and is not asked about. `asked_maps.py` says how instance masks and flow are answered.
 
-    Deviations: the adversary judges every place of the last map with 1 x 1 convolutions; the
-    encoder's part is the adversary's loss with the labels exchanged, of both kinds of picture;
-    AdamW; a small head at one resolution; the renderings are of `world:`, not of indoor scenes and
-    cities. A crop enlarges and leaves depth in metres, so that distance must be seen from context
-    too; the worlds' cameras differ in their field of view in the same way.
+    Deviations: the adversary judges pooled features, is linear and is solved in closed form at each
+    step (`domain.py` says why); the encoder brings its mean answers together; AdamW; a small head
+    at one resolution; the renderings are of `world:`, not of indoor scenes and cities. A crop
+    enlarges and leaves depth in metres, so that distance must be seen from context too; the worlds'
+    cameras differ in their field of view in the same way.
     """
 
     needs: ClassVar[Mapping[str, Spec]] = {
@@ -113,21 +111,13 @@ class Rendered(PretextTask):
             encoder, sum(self.split), stride=settings.stride, output_stride=1, width=settings.width
         )
         more = [one.key for one in self.asked.values()]
-        self.adversary: FeatureAdversary | None = None
+        self.adversary: DomainJudge | None = None
         if settings.adapt == "adversarial":
             more.append("real_image")
-            self.adversary = FeatureAdversary(encoder.dim, settings.adversary_width)
+            self.adversary = DomainJudge(
+                encoder.dim, settings.adversary_memory, settings.adversary_ridge
+            )
         self.needs = {**type(self).needs, **{key: Spec() for key in more}}  # type: ignore[misc]
-
-    def players(self) -> dict[str, Player]:
-        """The encoder with its head; and, where it adapts, the adversary."""
-        if self.adversary is None:
-            return super().players()
-        learner: list[nn.Parameter] = [*self.encoder.parameters(), *self.head.parameters()]
-        return {
-            "task": Player([p for p in learner if p.requires_grad], self.optimiser),
-            "adversary": Player(list(self.adversary.parameters()), self.settings.adversary),
-        }
 
     def views(self, batch: Batch, rng: Draws) -> Views:
         """`image` (B, 3, S, S) and, under the same crop and flip, what is known.
@@ -160,14 +150,11 @@ class Rendered(PretextTask):
         return views
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
-        """The sum of all losses, and the adversary's with the labels exchanged.
+        """The sum of all losses.
 
-        ln 2 for each domain is the adversary's loss where it can only guess.
+        told_apart_loss: the encoder's part against the adversary, 1 = certain, 0 = in doubt
+        judge_accuracy: how often the adversary is right about pictures that are new to it.
         """
-        if player == "adversary":
-            assert self.adversary is not None
-            real, made = self.adversary(views["real_map"]), self.adversary(views["made_map"])
-            return Step(discriminator_loss(real, made), judgement(real, made))
         images = views["image"]
         if self.adversary is not None:
             images = torch.cat([images, views["real"]])
@@ -190,9 +177,13 @@ class Rendered(PretextTask):
         metrics["depth_close"] = loss.new_tensor(errors.share_close)
         if self.adversary is None:
             return Step(loss, metrics)
-        against = discriminator_loss(self.adversary(made_map), self.adversary(real_map))
-        carry = {"made_map": made_map.detach(), "real_map": real_map.detach()}
-        return Step(loss + self.settings.adversary_weight * against, metrics, carry)
+        made, real = made_map.mean((2, 3)), real_map.mean((2, 3))
+        of_made, of_real = self.adversary(made, real)
+        self.adversary.remember(made, real)
+        told = told_apart(of_made, of_real)
+        metrics["told_apart_loss"] = told.detach()
+        metrics["judge_accuracy"] = torch.cat([of_made < 0, of_real > 0]).float().mean()
+        return Step(loss + self.settings.adversary_weight * told, metrics)
 
     def _answers(self, maps: Tensor) -> tuple[Tensor, ...]:
         """Depth as encoded, normals, logits of contours, what else is asked, (B, ., S, S) each."""
