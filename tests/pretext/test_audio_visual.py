@@ -116,6 +116,14 @@ def test_heat_is_where_the_sound_comes_from(contrastive: AudioVisualCorresponden
     assert float(torch.hypot(down.float(), right.float()).mean()) < 1.55
 
 
+@pytest.mark.parametrize("name", ["mobilenetv2_035", "ghostnet_050", "regnetx_002"])
+def test_it_hears_by_any_cnn(name: str) -> None:
+    """Of some the last map has other channels than their last stage."""
+    task = make(sound_encoder=name, mels=32)
+    heard = task.hear(torch.randn(3, round(0.2 * HZ)))
+    assert heard.shape == (3, SMALL["projection"])
+
+
 def test_heat_of_a_small_region_is_as_fine_as_can_be() -> None:
     task = make(region=(0.5, 0.5, 0.4)).eval()
     views = task.views(scenes(0), draws(0, ROWS))

@@ -17,7 +17,12 @@ from hotstart.data.draws import Draws
 from hotstart.data.sample import Pictures
 from hotstart.errors import DataError
 from hotstart.league.records import read_records
-from hotstart.pretext.free_labels.domain import DomainJudge, domain_accuracy, told_apart
+from hotstart.pretext.free_labels.domain import (
+    DomainJudge,
+    domain_accuracy,
+    linear_answer,
+    told_apart,
+)
 from hotstart.pretext.free_labels.geometry_maps import (
     GeometryErrors,
     decode_depth,
@@ -114,54 +119,76 @@ def test_domains_that_are_alike_are_not_told_apart_and_others_are() -> None:
     assert domain_accuracy(made, real + torch.tensor([2.0] + [0.0] * 15)) > 0.8
 
 
-def test_the_judge_is_ridge_regression_on_what_it_has_seen() -> None:
+class Flat(torch.nn.Module):
+    """An encoder of pictures of 4 x 4 px, as small as can be."""
+
+    dim = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(48, self.dim)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        h: torch.Tensor = self.layer(images.flatten(1) - 0.5)
+        return h
+
+
+def both_kinds(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rendered: the first pixel is never bright. Real: another never is."""
+    made, real = torch.rand(2, rows, 3, 4, 4)
+    made[:, :, 0, 0] *= 0.5
+    real[:, :, 2, 1] *= 0.5
+    return made, real
+
+
+def test_the_answer_is_ridge_regression_and_not_bought_with_small_features() -> None:
     torch.manual_seed(0)
-    judge = DomainJudge(6, memory=64, ridge=0.1)
     made, real = torch.randn(40, 6) + 1, torch.randn(40, 6) * 3
-    assert all(not said.any() for said in judge(made, real)), "in doubt before it has seen any"
-    judge.remember(made, real)
-    x, y = torch.cat([made, real]).numpy(), np.repeat([-1.0, 1.0], 40)
-    scaled = (x - x.mean(0)) / x.std(0)
+    x, y = torch.cat([made, real]), np.repeat([-1.0, 1.0], 40)
+    scaled = ((x - x.mean(0)) / x.std(0, correction=0)).numpy()
     expected = Ridge(alpha=0.1 * 80).fit(scaled, y).predict(scaled)
-    said = torch.cat(judge(made, real)).numpy()
-    assert said == pytest.approx(expected, abs=1e-3)
+    for factor in (1.0, 0.1):
+        weights, bias = linear_answer(factor * made, factor * real, 0.1)
+        said = (factor * x @ weights + bias).numpy()
+        assert said == pytest.approx(expected, abs=5e-3)
 
 
-def test_the_judge_forgets_the_oldest_and_is_not_bought_with_small_features() -> None:
+def test_the_judge_knows_what_the_encoder_makes_now_of_the_pictures_seen_last() -> None:
     torch.manual_seed(0)
-    made, real = torch.randn(2, 32, 4), torch.randn(2, 32, 4) + 2
-    whole, part, small = (DomainJudge(4, memory=32, ridge=0.1) for _ in range(3))
-    whole.remember(made[0], real[0])
-    whole.remember(made[1], real[1])
-    part.remember(made[1], real[1])
-    assert int(whole.seen) == 32
-    assert torch.equal(torch.cat(whole(made[0], real[0])), torch.cat(part(made[0], real[0])))
-    small.remember(0.1 * made[1], 0.1 * real[1])
-    answers, of_small = torch.cat(part(made[0], real[0])), small(0.1 * made[0], 0.1 * real[0])
-    assert torch.allclose(answers, torch.cat(of_small), atol=1e-2)
-    assert answers[:32].mean() < -0.5 < 0.5 < answers[32:].mean()
+    judge, encoder = DomainJudge(4, memory=32, ridge=0.1), Flat()
+    assert not judge.solve(encoder)[0].any(), "in doubt before it has seen any"  # type: ignore
+    first, made_real = both_kinds(20), both_kinds(32)
+    judge.remember(*first)
+    assert int(judge.seen) == 20
+    judge.remember(*made_real)
+    assert int(judge.seen) == 32
+    for _ in range(2):
+        features = [encoder(one).detach() for one in made_real]
+        expected = linear_answer(features[0], features[1], 0.1)
+        for found, wanted in zip(judge.solve(encoder), expected, strict=True):  # type: ignore
+            assert torch.allclose(found, wanted, atol=0.03 * float(expected[0].abs().max()))
+        torch.nn.init.normal_(encoder.layer.weight)
 
 
 def test_against_the_judge_features_become_alike() -> None:
     """A layer whose only aim is doubt: a fresh classifier then has to guess."""
     torch.manual_seed(0)
-    layer, judge = torch.nn.Linear(16, 8), DomainJudge(8, memory=256, ridge=0.1)
-    optimiser = torch.optim.Adam(layer.parameters(), lr=1e-2)
+    judge, encoder = DomainJudge(4, memory=256, ridge=0.1), Flat()
+    optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-2)
 
-    def features(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        made, real = torch.randn(rows, 16), torch.randn(rows, 16)
-        return layer(made + torch.eye(16)[0]), layer(real + torch.eye(16)[1])
+    def accuracy() -> float:
+        return domain_accuracy(*(encoder(one).detach() for one in both_kinds(1000)))
 
-    before = domain_accuracy(*(found.detach() for found in features(400)))
+    before = accuracy()
     for _ in range(150):
-        made, real = features(64)
-        of_made, of_real = judge(made, real)
+        made, real = both_kinds(64)
+        of_made, of_real = judge(encoder, made, real)
         judge.remember(made, real)
         optimiser.zero_grad()
         told_apart(of_made, of_real).backward()
         optimiser.step()
     assert before > 0.65
-    assert domain_accuracy(*(found.detach() for found in features(400))) < 0.56
+    assert accuracy() < 0.54
 
 
 def batches(task: Rendered, material: Material, shuffled: bool = False) -> Any:
@@ -201,6 +228,9 @@ def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
     assert batch["real_image"][0].shape == (40, 40, 3)
     assert material.dataset.real is not None
     assert len(material.dataset.real.items) == 160
+    one_place = material.dataset.batch(np.arange(8), ("real_image",), torch.full((8,), 0.5))
+    different = [one_place["real_image"][i].flatten().tolist() for i in range(8)]
+    assert all(different[i] != different[k] for i in range(8) for k in range(i))
     again = material.dataset.batch(np.arange(8), ("real_image",), torch.linspace(0, 1, 8))
     assert torch.equal(batch["real_image"].pixels, again["real_image"].pixels)
 

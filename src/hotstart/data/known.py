@@ -29,13 +29,12 @@ class RealPictures:
     def beside(self, indices: Integers, places: Tensor | None) -> Pictures:
         """One for each of the samples at int64 (B,) positions.
 
-        places: (B,) in 0..1, chooses them; None: the same one for the same sample, always
+        places: (B,) in 0..1, chooses them, for samples at one place different ones; None: the same
+        one for the same sample, always
         """
         count = len(self.items)
-        chosen = (
-            indices % count if places is None else (places.double().numpy() * count).astype(int)
-        )
-        return self.pictures.get(self.items[np.minimum(chosen, count - 1)])
+        shift = 0 if places is None else (places.double().numpy() * count).astype(np.int64)
+        return self.pictures.get(self.items[(indices + shift) % count])
 
 
 def fetch_pictures(

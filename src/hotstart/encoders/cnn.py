@@ -95,6 +95,7 @@ class CnnEncoder(Encoder):
                 f"{spec.name} cannot be built for pictures of {spec.size} px ({str(error)[:200]}); "
                 + WHAT_WORKS
             ) from None
+        self.normalise_as(self.model)
         if not getattr(self.model, "feature_info", None):
             raise UsageError(f"{spec.name}: timm tells no stages of it; {WHAT_WORKS}")
         self.dim = int(getattr(self.model, "head_hidden_size", self.model.num_features))

@@ -70,8 +70,18 @@ class Encoder(nn.Module, ABC):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
+    def normalise_as(self, network: nn.Module) -> None:
+        """Take over the means and deviations of channels that timm's weights of `network` expect.
+
+        Most expect ImageNet's, which is what there is before; ViTs of Google 0.5, CLIP its own.
+        """
+        told = getattr(network, "pretrained_cfg", None) or {}
+        for mine, theirs in ((self.mean, told.get("mean")), (self.std, told.get("std"))):
+            if theirs and len(theirs) == mine.numel():
+                mine.copy_(torch.tensor(theirs).view_as(mine))
+
     def normalise(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in 0..1 -> the same with ImageNet's channel mean 0 and deviation 1."""
+        """(B, 3, H, W) in 0..1 -> the same with channels of mean 0 and deviation 1 in ImageNet."""
         self.check_sides(images)
         return (images - self.mean) / self.std
 

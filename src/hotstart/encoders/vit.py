@@ -51,6 +51,7 @@ class VitEncoder(Encoder):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__(spec)
         self.model = create_vit(spec)
+        self.normalise_as(self.model)
         self.dim = int(self.model.num_features)
         self.stage_blocks = stage_ends(len(self.model.blocks))
         self.patch_px = int(self.model.patch_embed.feat_ratio())

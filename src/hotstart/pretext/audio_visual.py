@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hotstart.augment import ViewSettings, apply_clip, as_waves, draw_view
 from hotstart.augment.sound import HOP_SECONDS, MELS, WINDOW_SECONDS
 from hotstart.config import Field
-from hotstart.data.sample import Clips
+from hotstart.data.sample import SOUND_HZ, Clips
 from hotstart.encoders import (
     AudioEncoder,
     Encoder,
@@ -119,13 +119,24 @@ class AudioVisualTask(PretextTask):
         self.watching = FrameEncoder(encoder)
         sizes = settings.hidden, settings.projection
         self.see_head = mlp((frames * encoder.dim, *sizes))
-        self.hear_head = mlp((frames * self.sound_encoder.stage_dims[-1], *sizes))
+        self.hear_head = mlp((frames * self._heard_channels(), *sizes))
         if settings.objective == "binary":
             self.judge = nn.Sequential(
                 nn.Linear(2 * settings.projection, JUDGE_DIM),
                 nn.ReLU(inplace=True),
                 nn.Linear(JUDGE_DIM, 1),
             )
+
+    @torch.no_grad()
+    def _heard_channels(self) -> int:
+        """Of the sound encoder's last map: some CNNs have a layer behind their last stage."""
+        listener = self.sound_encoder
+        training = listener.training
+        listener.eval()
+        silence = torch.zeros(1, round(self.seconds * SOUND_HZ))
+        channels = listener.feature_map(silence, listener.stage_strides[-1]).shape[1]
+        listener.train(training)
+        return channels
 
     def exports(self) -> Mapping[str, Encoder]:
         """The encoder that hears."""

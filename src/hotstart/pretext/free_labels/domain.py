@@ -7,63 +7,80 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from hotstart.encoders import Encoder
 from hotstart.pretext.distributed import gather
 
 FOLDS = 4
 
 
 class DomainJudge(nn.Module):
-    """Rendered or real? The best linear answer to the features seen last, found anew at each step.
+    """Rendered or real? The best linear answer to the features of the pictures seen last.
 
     An adversary that learns by gradients lags behind the encoder: here it answered at chance while
-    a fresh classifier told the same features apart nine times in ten. This one is solved: ridge
-    regression of -1 (rendered) and 1 (real) on the standardised features of the last `memory`
-    pictures of each kind. It is asked about pictures before it remembers them, so that it cannot
-    know them by heart.
+    a fresh classifier told the same features apart nine times in ten; so does one that remembers
+    features of encoders that are no more. This one is solved anew at each step, for what the
+    encoder now makes of the last `memory` pictures of each kind, and is asked about others.
     """
 
     made: Tensor
     real: Tensor
     seen: Tensor
 
-    def __init__(self, dim: int, memory: int, ridge: float) -> None:
+    def __init__(self, size: int, memory: int, ridge: float) -> None:
         super().__init__()
         self.ridge = ridge
-        self.register_buffer("made", torch.zeros(memory, dim), persistent=True)
-        self.register_buffer("real", torch.zeros(memory, dim), persistent=True)
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64), persistent=True)
+        for kind in ("made", "real"):
+            self.register_buffer(kind, torch.zeros(memory, 3, size, size, dtype=torch.uint8))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, D) of each kind -> answers (B,), about -1 for rendered and 1 for real.
+    def forward(self, encoder: Encoder, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, S, S) of each kind -> answers (B,), about -1 for rendered and 1 for real.
 
-        With gradient towards the features; 0, it is in doubt, as long as it has seen nothing.
+        With gradient towards the encoder, which is asked in evaluation mode, as whoever uses it
+        will: normalised by their batch, features were alike here, and by running statistics not.
+        0, in doubt, as long as it has seen nothing.
         """
-        weights, bias = self._solve()
-        return made.float() @ weights + bias, real.float() @ weights + bias
+        training = encoder.training
+        encoder.eval()
+        weights, bias = self.solve(encoder)
+        answers = encoder(torch.cat([made, real])).float() @ weights + bias
+        encoder.train(training)
+        return answers[: len(made)], answers[len(made) :]
 
     @torch.no_grad()
-    def _solve(self) -> tuple[Tensor, Tensor]:
-        """Weights (D,) and bias () of the answer for features as they come."""
+    def solve(self, encoder: Encoder) -> tuple[Tensor, Tensor]:
+        """Weights (D,) and bias () of the answer to features."""
         seen = int(self.seen)
         if seen == 0:
-            return self.made.new_zeros(self.made.shape[1]), self.made.new_zeros(())
-        known = torch.cat([self.made[:seen], self.real[:seen]])
-        centre, scale = known.mean(0), known.std(0, correction=0) + 1e-4
-        x = ((known - centre) / scale).double()
-        wanted = torch.ones(2 * seen, dtype=torch.float64, device=x.device)
-        wanted[:seen] = -1
-        gram = x.T @ x / len(x)
-        gram.diagonal().add_(self.ridge)
-        weights = torch.linalg.solve(gram, x.T @ wanted / len(x)).float() / scale
-        return weights, -(centre @ weights)
+            weights = torch.zeros(encoder.dim, device=self.made.device)
+            return weights, weights.sum()
+        features = encoder(torch.cat([self.made[:seen], self.real[:seen]]).float() / 255)
+        return linear_answer(features[:seen].float(), features[seen:].float(), self.ridge)
 
     @torch.no_grad()
     def remember(self, made: Tensor, real: Tensor) -> None:
-        """Features (B, D) of each kind, of all processes; the oldest are forgotten."""
+        """Pictures (B, 3, S, S), 0..1, of each kind, of all processes; the oldest are forgotten."""
         for kept, new in ((self.made, made), (self.real, real)):
-            rows = gather(new.detach().float())
+            rows = gather(new.detach() * 255).round().to(torch.uint8)
             kept.copy_(torch.cat([rows, kept])[: len(kept)])
         self.seen.copy_((self.seen + len(rows)).clamp(max=len(self.made)))
+
+
+@torch.no_grad()
+def linear_answer(made: Tensor, real: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Ridge regression of -1 and 1 on standardised features: weights (D,), bias () for features.
+
+    made, real: (N, D). ridge: in variances of a feature. Standardised, so that doubt cannot be
+    bought by shrinking what is told.
+    """
+    known = torch.cat([made, real])
+    centre, scale = known.mean(0), known.std(0, correction=0) + 1e-4
+    x = ((known - centre) / scale).double()
+    wanted = torch.cat([-x.new_ones(len(made)), x.new_ones(len(real))])
+    gram = x.T @ x / len(x)
+    gram.diagonal().add_(ridge)
+    weights = torch.linalg.solve(gram, x.T @ wanted / len(x)).to(known.dtype) / scale
+    return weights, -(centre @ weights)
 
 
 def told_apart(of_made: Tensor, of_real: Tensor) -> Tensor:

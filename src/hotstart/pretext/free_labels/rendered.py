@@ -61,7 +61,7 @@ class RenderedSettings(Settings):
     """Whether features of rendered and of real pictures (`--real`) are made alike."""
     adversary_weight: float = Field(default=1.0, ge=0)
     """Of the encoder's part against the adversary, beside depth, normals and contours."""
-    adversary_memory: int = Field(default=512, ge=2)
+    adversary_memory: int = Field(default=256, ge=2)
     """Pictures of each kind by which the adversary judges."""
     adversary_ridge: float = Field(default=0.1, gt=0)
     """How much the adversary's answer is smoothed, in variances of a feature."""
@@ -113,9 +113,9 @@ class Rendered(PretextTask):
         more = [one.key for one in self.asked.values()]
         self.adversary: DomainJudge | None = None
         if settings.adapt == "adversarial":
-            more.append("real_image")
+            more += ["real_image", "index"]
             self.adversary = DomainJudge(
-                encoder.dim, settings.adversary_memory, settings.adversary_ridge
+                info.size, settings.adversary_memory, settings.adversary_ridge
             )
         self.needs = {**type(self).needs, **{key: Spec() for key in more}}  # type: ignore[misc]
 
@@ -123,8 +123,9 @@ class Rendered(PretextTask):
         """`image` (B, 3, S, S) and, under the same crop and flip, what is known.
 
         `depth` (B, 1, S, S), in 0..1 as `encode_depth` gives it; `normals` (B, 3, S, S), -1..1
-        brought to 0..1, 0.5 in the sky; `contours` bool (B, 1, S, S). Where it adapts, `real`
-        (B, 3, S, S); of what is asked beside, see `asked_maps.py`.
+        brought to 0..1, 0.5 in the sky; `contours` bool (B, 1, S, S). Where it adapts, `made`
+        and `real` (B, 3, S, S), whole pictures, and `beside`, views of the real ones; of what is
+        asked beside, see `asked_maps.py`.
         """
         drawn = draw_view(self.settings.view, batch["image"], self.info.size, rng)
         views = {
@@ -133,8 +134,10 @@ class Rendered(PretextTask):
         }
         if self.adversary is not None:
             real = batch["real_image"]
-            of_real = draw_view(self.settings.view, real, self.info.size, rng.named("real"))
-            views["real"] = apply_view(real, of_real, self.info.size)
+            beside = draw_view(self.settings.view, real, self.info.size, rng.named("real"))
+            views["beside"] = apply_view(real, beside, self.info.size)
+            views["real"] = centre_view(real, self.info.size)
+            views["made"] = centre_view(batch["image"], self.info.size)
         return views
 
     def _truth(self, batch: Batch, drawn: ViewParameters) -> Views:
@@ -157,10 +160,10 @@ class Rendered(PretextTask):
         """
         images = views["image"]
         if self.adversary is not None:
-            images = torch.cat([images, views["real"]])
-        maps = self.encoder.feature_map(images, self.head.stride)
-        made_map, real_map = maps[: len(views["image"])], maps[len(views["image"]) :]
-        depth, normals, logits, *others = self._answers(made_map)
+            # BatchNorm's statistics, then, are those of both kinds.
+            images = torch.cat([images, views["beside"]])
+        maps = self.encoder.feature_map(images, self.head.stride)[: len(views["image"])]
+        depth, normals, logits, *others = self._answers(maps)
         faces = 2 * views["normals"] - 1
         known = faces.norm(dim=1, keepdim=True) > 0.5
         parts = {
@@ -177,9 +180,8 @@ class Rendered(PretextTask):
         metrics["depth_close"] = loss.new_tensor(errors.share_close)
         if self.adversary is None:
             return Step(loss, metrics)
-        made, real = made_map.mean((2, 3)), real_map.mean((2, 3))
-        of_made, of_real = self.adversary(made, real)
-        self.adversary.remember(made, real)
+        of_made, of_real = self.adversary(self.encoder, views["made"], views["real"])
+        self.adversary.remember(views["made"], views["real"])
         told = told_apart(of_made, of_real)
         metrics["told_apart_loss"] = told.detach()
         metrics["judge_accuracy"] = torch.cat([of_made < 0, of_real > 0]).float().mean()
@@ -217,6 +219,7 @@ class Rendered(PretextTask):
         own, trivial, counts = GeometryErrors(), GeometryErrors(), torch.zeros(3, THRESHOLDS)
         counted = [type(one)() for one in self.asked.values()]
         features: list[list[Tensor]] = [[], []]
+        asked: set[int] = set()
         for batch in batches:
             images, (depth, normals, logits, *answers), truth = self._ask(batch)
             for one, said in zip(counted, answers, strict=True):
@@ -232,8 +235,11 @@ class Rendered(PretextTask):
             counts += threshold_counts(logits.sigmoid(), truth["contours"]).cpu()
             if self.adversary is not None:
                 real = centre_view(batch["real_image"], self.info.size)
+                # Pictures come again; a classifier must not be asked about what it was fitted on.
+                new = [i for i, n in enumerate(batch["index"].tolist()) if n not in asked]
+                asked |= set(batch["index"].tolist())
                 for kind, seen in zip(features, (images, real), strict=True):
-                    kind.append(self.encoder(seen).float().cpu())
+                    kind.append(self.encoder(seen).float().cpu()[new])
         share = float(mean["contours"].mean()) if rows else 0.0
         others = [
             Score("depth_rmse_metres", own.rmse_metres, trivial.rmse_metres, rows),
