@@ -51,7 +51,7 @@ def scenes(seed: int, rows: int = ROWS) -> Batch:
     }
 
 
-def make(**own: Any) -> AudioVisualCorrespondence:
+def make(encoder: str = "resnet10_narrow", **own: Any) -> AudioVisualCorrespondence:
     """A task in the size of a test, whose views are the pictures themselves."""
     settings = AudioVisualCorrespondenceSettings.model_validate(
         {
@@ -60,8 +60,8 @@ def make(**own: Any) -> AudioVisualCorrespondence:
             **own,
         }
     )
-    encoder = build_encoder(resolve_spec("resnet10_narrow", SIZE), 0)
-    return AudioVisualCorrespondence(encoder, settings, Info(ROWS, SIZE, ROWS, 60))
+    seeing = build_encoder(resolve_spec(encoder, SIZE), 0)
+    return AudioVisualCorrespondence(seeing, settings, Info(ROWS, SIZE, ROWS, 60))
 
 
 def trained(steps: int, rate: float, **own: Any) -> AudioVisualCorrespondence:
@@ -122,6 +122,19 @@ def test_it_hears_by_any_cnn(name: str) -> None:
     task = make(sound_encoder=name, mels=32)
     heard = task.hear(torch.randn(3, round(0.2 * HZ)))
     assert heard.shape == (3, SMALL["projection"])
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "convnext_atto", "vit_narrow_depth4"])
+def test_heat_is_what_the_encoder_makes_of_each_place(name: str) -> None:
+    """Some CNNs have layers behind their last map; a picture of one place is its own heat."""
+    task = make(name).eval()
+    views = task.views(scenes(0), draws(0, ROWS))
+    seen, heard = task.embed(views)
+    heat = task.heat(views["clip"], heard)
+    assert heat.shape[0] == ROWS
+    assert heat.isfinite().all()
+    if heat.shape[1:] == (1, 1):
+        assert torch.allclose(heat[:, 0, 0], task.agreement(seen, heard), atol=1e-4)
 
 
 def test_heat_of_a_small_region_is_as_fine_as_can_be() -> None:

@@ -151,7 +151,11 @@ class CnnEncoder(Encoder):
 
     def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         last, maps = self.model.forward_intermediates(self.normalise(images), indices=self._taken)
-        return self.model.forward_head(last, pre_logits=True), maps
+        return self.head(last), maps
+
+    def head(self, maps: Tensor) -> Tensor:
+        h: Tensor = self.model.forward_head(maps, pre_logits=True)
+        return h
 
     def feature_map(self, images: Tensor, stride: int) -> Tensor:
         """The last map, its resolution kept at `stride` by dilation where the network's is coarser.

@@ -112,6 +112,10 @@ class Encoder(nn.Module, ABC):
     def feature_map(self, images: Tensor, stride: int) -> Tensor:
         """(B, 3, H, W) -> the deepest map at `stride` pixels, (B, C, H / stride, W / stride)."""
 
+    def head(self, maps: Tensor) -> Tensor:
+        """Last maps (B, C, H, W) -> h (B, D): what comes behind them, their mean at least."""
+        return maps.mean((2, 3))
+
     def stages(self, images: Tensor) -> list[Tensor]:
         """The map of every stage, from the input to the last."""
         return self.forward_stages(images)[1]

@@ -201,6 +201,9 @@ class AudioVisualTask(PretextTask):
         """
         last = fine_map(self.encoder, self.watching.frames(clip))
         height, width = last.shape[2:]
+        # What the network makes of each place, as if there were no other.
+        places = self.encoder.head(last.permute(0, 2, 3, 1).flatten(0, 2)[..., None, None])
+        last = places.view(len(last), height, width, -1).permute(0, 3, 1, 2)
         moments = self._moving(last.reshape(len(clip), self.frames, -1))
         cells = moments.reshape(len(clip), -1, height * width).transpose(1, 2)
         seen = at_least_float(self.see_head(cells.flatten(0, 1))).view(*cells.shape[:2], -1)
