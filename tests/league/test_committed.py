@@ -32,7 +32,7 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
     records = {
         (
             *(r.task, r.variant, r.encoder, r.data, r.protocol),
-            *(r.labels, str(r.stage), r.split, r.seed),
+            *(r.labels, str(r.stage), r.split, r.metric, r.seed),
         ): r.value
         for r in read_records(folder / "results.jsonl")
     }
@@ -47,7 +47,7 @@ def test_table_and_statistics_are_those_of_the_records(folder: Path) -> None:
                     who = ("random" if scratch else one["task"], one.get("variant"), one["encoder"])
                     asked = (
                         *(arena["data"], protocol, column["labels"]),
-                        *(str(column["stage"]), arena["split"]),
+                        *(str(column["stage"]), arena["split"], arena["metric"]),
                     )
                     assert records[(*who, *asked, int(seed))] == value
                     told += 1

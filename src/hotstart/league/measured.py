@@ -19,6 +19,7 @@ from statistics import mean
 from typing import Any
 
 from hotstart.errors import DataError
+from hotstart.league.kinds import ranks_by
 from hotstart.league.records import Record, read_records
 
 STATISTICS, RECORDS = "statistics.json", "results.jsonl"
@@ -103,7 +104,8 @@ def _rows(task: str, league: League) -> Iterator[_Row]:
     for arena in league.arenas:
         for column in arena["columns"]:
             asked = (column["protocol"], column["labels"], column["stage"])
-            if asked != ("linear", 1.0, "last"):
+            ranks = ranks_by(arena["downstream"], column["protocol"], arena["metric"])
+            if asked != ("linear", 1.0, "last") or not ranks:
                 continue
             for one in column["standings"]:
                 if one["task"] == task and one.get("variant") is None:
