@@ -5,9 +5,9 @@
 as in `python benchmarks/rendered.py 'world:images?n=3000' imagenette128/ runs/rendered`. For each
 seed, without and with the adversary: the pretext metrics on held-out renderings beside the
 mean's, a linear probe on REAL (validation split) beside `random`, and how well a fresh classifier
-tells held-out renderings from REAL by the features, and by those of the random weights that the run
-began with. A JSON object for each run, in OUT/rendered.jsonl too. Finished runs are not trained
-again.
+tells renderings from REAL (validation splits) by the features, and by those of the random weights
+that the run began with. A JSON object for each run, in OUT/rendered.jsonl too. Finished runs are
+not trained again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def features(encoder: Encoder, data: str, size: int) -> torch.Tensor:
 
 
 def told_apart(encoder: Encoder, world: str, real: str, size: int) -> float:
-    """Accuracy of a fresh classifier, on pictures that neither it nor the encoder knows."""
+    """Accuracy of a fresh classifier on pictures that it was not fitted on."""
     encoder.eval()
     made, photographs = (features(encoder, data, size) for data in (world, real))
     return round(domain_accuracy(made, photographs), 4)

@@ -235,6 +235,18 @@ def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
     assert torch.equal(batch["real_image"].pixels, again["real_image"].pixels)
 
 
+def test_domains_are_asked_about_each_picture_once(material: Material) -> None:
+    """Else the classifier would be asked about pictures that it was fitted on."""
+    settings = {"rendered": {"adapt": "adversarial"}}
+    task = make_task("rendered", material, 16, task_settings=settings).eval()
+    batches = heldout(task, material)  # type: ignore[arg-type]
+    once, again = (
+        {one.metric: one.value for one in task.score(shown, Draws(0, 0, total=1)).each}
+        for shown in (batches, 4 * batches)
+    )
+    assert again["domain_accuracy"] == once["domain_accuracy"]
+
+
 def test_a_run_with_an_adversary_tells_the_domain_accuracy(
     folder: Path, class_folder: Path, tmp_path: Path
 ) -> None:
