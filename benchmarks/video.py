@@ -6,7 +6,7 @@ the last frame, convert. It hands out frames as they are in the file, Hotstart r
 share of the model is, as in `step.py`, the bare forward, backward and optimiser on one fixed batch
 of views over a step of the loop, which loads and makes the views too; both in one process, in turn.
 
-    python benchmarks/video.py [DATA] [--size 64] [--tasks video_prediction] [--json]
+    python benchmarks/video.py [DATA] [--size 64] [--tasks A,B] [--json]
 
 Without DATA: generated videos, in MPEG-4 files of 2 seconds, through the usual cache.
 """
@@ -30,9 +30,11 @@ import torch
 
 from hotstart.data import open_dataset
 from hotstart.data.sample import Spec
+from hotstart.league.pretraining import default_encoder
 from step import measure
 
 FRAMES, SECONDS = 8, 7 / 8
+TASKS = ("video_prediction", "video_masked_autoencoder", "order_verification")
 WIDTH, HEIGHT, HZ, LENGTH_SECONDS = 176, 144, 25, 2
 
 
@@ -126,8 +128,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="?", help="a folder of videos; generated ones by default")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--tasks", default="video_prediction")
-    parser.add_argument("--encoder", default="r3d10_narrow")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--encoder", help="that of every task; its own by default")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
@@ -137,10 +139,9 @@ def main() -> None:
         data = options.data or str(generate(Path(scratch) / "videos", 60))
         read = reading(data, options.size, Path(scratch))
         trained = [
-            measure(
-                task, data, options.size, options.encoder, options.batch, options.rounds, "small"
-            )
+            measure(task, data, options.size, encoder, options.batch, options.rounds, "small")
             for task in options.tasks.split(",")
+            for encoder in (options.encoder or default_encoder(task),)
         ]
     if options.json:
         told = {"threads": torch.get_num_threads(), "reading": read, "training": trained}

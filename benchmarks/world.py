@@ -107,7 +107,7 @@ def main() -> None:
             told = measure(settings, watch)
             told["bare_mitsuba_frames_per_second"] = bare(settings)
             print(json.dumps(told), flush=True)
-    settings = parse_world(f"world:images?n={4 * count}&size={SIZES[0]}")
+    settings = parse_world(f"world:images?n={12 * count}&size={SIZES[0]}")
     rates = {n: on_disk(settings, n) for n in sorted({1, cores()})}
     print(json.dumps({"world": settings.text, "items_per_second_by_processes": rates}))
 

@@ -141,7 +141,7 @@ def test_it_learns_to_make_clips_that_come_nearer_to_real_ones() -> None:
     def views(step: int) -> dict[str, Tensor]:
         return task.views(squares(16, step), draws(16, step))
 
-    fit(task, views, 120, batch_size=32, decay=True)
+    fit(task, views, 240, batch_size=32, decay=True)
     score = task.eval().score([squares(32, 10_000)], draws(1))
     assert score.trivial is not None
     assert score.value < 0.6 * score.trivial
