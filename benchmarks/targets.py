@@ -20,6 +20,7 @@ CACHE_PEERS = ("Pillow", "torchvision")
 KNN_OVER_PRODUCT, PROBE_OVER_FIT, PROBE_WITHIN = 1.3, 3.0, 0.003
 ANSWER_SECONDS, FIRST_STEP_SECONDS = 0.5, 1.0
 FLAT = 1.05
+CLIPS_OVER_BARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,17 @@ def memory(rows: list[Row]) -> Iterable[Line]:
         yield line if name == "hotstart" else Line(what, line.measured, "(peer)", True)
 
 
+def video(rows: list[Row]) -> Iterable[Line]:
+    for row in rows:
+        if row["benchmark"] == "step":
+            what = f"loop over the bare step on clips, {row['task']} ({row['encoder']})"
+            yield at_least(what, row["ratio"], CLIPS_OVER_BARE, "")
+            continue
+        for source in ("cache", "files"):
+            what = f"clips of {row['size']} px from {source}, over plain PyAV"
+            yield at_least(what, row[f"{source}_over_plain"], 1.0)
+
+
 LINES: dict[str, Callable[[list[Row]], Iterable[Line]]] = {
     "views": views,
     "step": step,
@@ -168,4 +180,5 @@ LINES: dict[str, Callable[[list[Row]], Iterable[Line]]] = {
     "evaluate": evaluate,
     "startup": startup,
     "memory": memory,
+    "video": video,
 }

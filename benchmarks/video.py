@@ -115,6 +115,7 @@ def reading(data: str, size: int, scratch: Path) -> dict[str, object]:
         "plain_pyav": clips_per_second(plain, len(cached)),
     }
     return {
+        "benchmark": "video",
         "videos": len(cached),
         "size": size,
         **{f"{name}_clips_per_second": value for name, value in found.items()},
@@ -144,8 +145,7 @@ def main() -> None:
             for encoder in (options.encoder or default_encoder(task),)
         ]
     if options.json:
-        told = {"threads": torch.get_num_threads(), "reading": read, "training": trained}
-        print(json.dumps(told, indent=1))
+        print(json.dumps([read, *trained], indent=1))
         return
     for row in (read, *trained):
         print("  ".join(f"{key} {value}" for key, value in row.items()))
