@@ -74,7 +74,7 @@ class OrderRecognition(PretextTask):
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(frames=FRAMES, seconds=SECONDS)}
     Settings: ClassVar[type[Settings]] = OrderRecognitionSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=5e-4
+        name="adamw", learning_rate=4e-3, weight_decay=5e-4
     )
     batch_size: ClassVar[int] = 64
     settings: OrderRecognitionSettings

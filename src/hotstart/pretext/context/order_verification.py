@@ -64,7 +64,7 @@ class OrderVerification(PretextTask):
     needs: ClassVar[Mapping[str, Spec]] = {"clip": Spec(frames=FRAMES, seconds=SECONDS)}
     Settings: ClassVar[type[Settings]] = OrderVerificationSettings
     optimiser: ClassVar[OptimiserSettings] = OptimiserSettings(
-        name="adamw", learning_rate=2e-3, weight_decay=5e-4
+        name="adamw", learning_rate=4e-3, weight_decay=5e-4
     )
     batch_size: ClassVar[int] = 64
     settings: OrderVerificationSettings
