@@ -195,7 +195,7 @@ def learned(
     [
         (OrderVerification, 80, 2e-3, {}, 0.8),
         # The disc moves by no more than its guard would shift the crops.
-        (OrderRecognition, 120, 4e-3, {"jitter": 0.0}, 0.2),
+        (OrderRecognition, 240, 4e-3, {"jitter": 0.0}, 0.2),
     ],
 )
 def test_learns_the_order_and_of_shuffled_frames_nothing(
