@@ -122,6 +122,21 @@ def test_videos_that_cannot_be_shown_as_asked_have_no_part_or_are_refused() -> N
         task.views(batch, draws(0, ROWS))
 
 
+def test_where_both_moments_are_silent_nothing_is_asked() -> None:
+    task = make()
+    batch = flashes(0)
+    batch["audio"][:3] = 0
+    batch["audio"][3, : 6 * SOUND_HZ // HZ] = 0  # something is heard later
+    asked = [task.views(batch, draws(step, ROWS))["whole"] for step in range(20)]
+    assert not torch.stack(asked)[:, :3].any()
+    assert torch.stack(asked)[:, 3].any()
+    assert all(whole[4:].all() for whole in asked)
+    batch["audio"][:] = 0
+    result = play(task, task.views(batch, draws(0, ROWS)), "task")
+    assert float(result.metrics["accuracy"]) == 0
+    assert result.loss.isfinite()
+
+
 def test_shifts_without_a_whole_frame_are_refused() -> None:
     with pytest.raises(ValidationError, match=r"0.3 to 0.35 s hold no whole frame"):
         AudioVisualSynchronizationSettings(most_shift_seconds=0.35)

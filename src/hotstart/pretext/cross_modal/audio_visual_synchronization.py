@@ -34,6 +34,8 @@ from hotstart.pretext.task import (
 )
 
 SHOWN = 6
+SILENCE = 1e-3
+"""Of full scale (-60 dB): what stays below it is not heard."""
 SLACK = 0.2
 """By how much frames may lie closer together or wider apart than asked, as a share of that."""
 
@@ -115,7 +117,8 @@ class AudioVisualSynchronization(AudioVisualTask):
         """Two moments of each video: `clip` (B, 2, 3, T, S, S), `sound` (B, 2, n).
 
         `group`, and the lots of `wrong` sounds (B, 2). `whole` bool (B,): False for a video that is
-        too short, or has too few frames a second, to be seen and heard as asked.
+        too short, or has too few frames a second, to be seen and heard as asked, and where both
+        moments are silent: who is to tell them apart?
 
         Raises UsageError where no video of the batch is whole.
         """
@@ -132,12 +135,14 @@ class AudioVisualSynchronization(AudioVisualTask):
         clips = batch["clip"]
         seen = self.watch(clips.in_order(order.flatten(1)), rng)
         audio = self.listen(batch["audio"], rng)
+        sound = self._heard(audio, starts.to(audio.device))
+        whole = self._whole(clips.times).to(audio.device)
         return {
             "clip": seen.unflatten(2, (2, self.frames)).transpose(1, 2),
-            "sound": self._heard(audio, starts.to(audio.device)),
+            "sound": sound,
             "group": batch["group"],
             "wrong": rng.named("wrong").integers(0, LOTS, 2).to(audio.device),
-            "whole": self._whole(clips.times).to(audio.device),
+            "whole": whole & (sound.abs().amax((1, 2)) >= SILENCE),
         }
 
     def _heard(self, audio: Tensor, starts: Tensor) -> Tensor:
