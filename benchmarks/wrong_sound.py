@@ -35,7 +35,8 @@ def score(run: Path) -> dict[str, Any]:
 
 def sounding(sound: Tensor) -> Tensor:
     """Whether a thing is heard in every piece of all sounds of a row: (B, 2, n) -> bool (B,)."""
-    pieces = sound.unflatten(-1, (-1, PIECE)).square().mean(-1).sqrt()
+    whole = sound.shape[-1] // PIECE * PIECE
+    pieces = sound[..., :whole].unflatten(-1, (-1, PIECE)).square().mean(-1).sqrt()
     heard: Tensor = pieces.amin((1, 2)) > SILENCE * pieces.amax((1, 2))
     return heard
 
