@@ -141,7 +141,7 @@ def test_it_learns_to_make_what_it_sees_and_to_find_it_again() -> None:
     def views(step: int) -> dict[str, Tensor]:
         return task.views(squares(32, step), draws(32, step))
 
-    fit(task, views, 600, rate=2e-3)
+    fit(task, views, 600, rate=2e-3, decay=True)
     score = task.eval().score([squares(64, 10_000 + i) for i in range(2)], draws(1))
     assert score.trivial is not None
     assert score.value < score.trivial / 2
