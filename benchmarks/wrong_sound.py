@@ -2,7 +2,7 @@
 
     python benchmarks/wrong_sound.py RUN [RUN ...]
 
-RUN is of `audio_visual_correspondence`, `audio_visual_synchronization` or `sound_prediction`. Both
+RUN is of `audio_visual_correspondence` or `audio_visual_synchronization`. Both
 scores are of the videos that were held out from it; with the sound of another one they are to fall
 to chance. Where all sentences of a speaker begin and end alike, silence tells the time of any of
 them: so synchronization is also asked of moments alone in which neither sound is ever silent. A
