@@ -28,6 +28,7 @@ from hotstart.options import (
     IgnoreIndex,
     Json,
     Label,
+    Precision,
     Set,
     Size,
     SplitChoice,
@@ -62,6 +63,7 @@ def compare(
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over the data.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget in minutes; 10.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="The same for every task.")] = None,
+    precision: Precision = None,
     set_: Set = None,
     sweep: Annotated[
         list[str] | None,
@@ -107,6 +109,7 @@ def compare(
             epochs=epochs,
             minutes=minutes,
             batch_size=batch_size,
+            precision=precision,
             task_settings=parse_set(set_ or []) or None,
             sweep=parse_sweep(sweep or []) or None,
             label=label,

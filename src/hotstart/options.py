@@ -46,6 +46,9 @@ ClassNames = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, nothing else.")]
 Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Precision = Annotated[
+    str | None, typer.Option(help="32-true; bf16-mixed is faster where the processor has bfloat16.")
+]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="task.name=value, as often as you like.")
 ]
