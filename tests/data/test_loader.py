@@ -65,7 +65,10 @@ def test_slices_of_the_ranks_are_the_batch(dataset: Dataset, drop_last: bool) ->
         )
 
 
-def test_error_reaches_the_consumer(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_error_reaches_the_consumer(
+    dataset: Dataset, at_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     get = dataset.pictures.get
 
     def fail(indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> object:
@@ -74,6 +77,7 @@ def test_error_reaches_the_consumer(dataset: Dataset, monkeypatch: pytest.Monkey
         return get(indices)
 
     monkeypatch.setattr(dataset.pictures, "get", fail)
+    monkeypatch.setattr(dataset.pictures, "at_hand", at_hand)
     seen: list[torch.Tensor] = []
     with pytest.raises(OSError, match="went away"):
         seen.extend(
@@ -83,7 +87,25 @@ def test_error_reaches_the_consumer(dataset: Dataset, monkeypatch: pytest.Monkey
     assert not loader_threads()
 
 
-def test_closing_early_stops_the_thread(dataset: Dataset) -> None:
+def test_what_is_cached_needs_no_thread(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pixels() -> list[torch.Tensor]:
+        loader = Loader(dataset, {"image"}, np.arange(20), 6)
+        threads: list[threading.Thread] = []
+        found = []
+        for batch in loader:
+            threads += loader_threads()
+            found.append(batch["image"].pixels)
+        assert bool(threads) == (not dataset.pictures.at_hand)
+        return found
+
+    assert dataset.pictures.at_hand
+    copied = pixels()
+    monkeypatch.setattr(dataset.pictures, "at_hand", False)
+    assert all(map(torch.equal, copied, pixels()))
+
+
+def test_closing_early_stops_the_thread(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset.pictures, "at_hand", False)
     with Loader(dataset, {"image"}, np.tile(np.arange(20), 50), 4) as loader:
         batches = iter(loader)
         next(batches)

@@ -31,6 +31,7 @@ VERSION = 2
 """Of what a cached picture looks like: raise it when decoding or the files here change."""
 CHUNK = 32
 SAMPLE = 128
+SUGGESTED_SIZES = (64, 48, 32)
 Progress = Callable[[str, int, int], None]
 
 
@@ -222,6 +223,13 @@ def sample_sides(source: Items) -> npt.NDArray[np.int64]:
     """Int64 (n, 2): short and long side in pixels of some items spread over the source."""
     sides = [sorted(size) for size in _sizes(source, spread(len(source)))]
     return np.array(sides, np.int64).reshape(-1, 2)
+
+
+def suggest_size(source: Items) -> int:
+    """The largest of 32, 48, 64 px that is not above the median short side; at least 32."""
+    sides = sample_sides(source)
+    median = float(np.median(sides[:, 0])) if len(sides) else 0.0
+    return next((size for size in SUGGESTED_SIZES if size <= median), SUGGESTED_SIZES[-1])
 
 
 def sizes_told(source: Items, rows: npt.NDArray[np.int32]) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class MiddleFrames:
 
     def __init__(self, stretches: Stretches) -> None:
         self.stretches = stretches
+        self.at_hand = stretches.footage.reels.at_hand
 
     def get(self, indices: Integers) -> Pictures:
         """Pictures at int64 (B,) positions, in that order."""

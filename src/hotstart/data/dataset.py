@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hotstart.data.cache import Progress, open_cache, sample_sides, sizes_told
+from hotstart.data.cache import Progress, open_cache, sizes_told, suggest_size
 from hotstart.data.clips import KEYS, MiddleFrames, middle, windows
 from hotstart.data.discover import discover
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.footage import Footage, open_footage
 from hotstart.data.known import RealPictures, fetch_pictures
 from hotstart.data.quarantine import Quarantined, write_quarantine
-from hotstart.data.sample import RENDERED, TRUTHS, Batch, Spec
+from hotstart.data.sample import COPIED, RENDERED, TRUTHS, Batch, Spec
 from hotstart.data.source import Found, Items, Source
 from hotstart.data.splits import SPLITS, assign_splits
 from hotstart.data.store import Store
@@ -27,7 +27,6 @@ from hotstart.data.stretches import Stretches, cut_videos
 from hotstart.data.videos import VideoSource
 from hotstart.errors import DataError
 
-SUGGESTED_SIZES = (64, 48, 32)
 FRAMES_HINT = "; if each of its folders holds the frames of one video, give frames:{}"
 
 
@@ -133,6 +132,10 @@ class Dataset:
         if "label" in keys:
             batch["label"] = torch.from_numpy(self.labels[indices])
         return batch
+
+    def at_hand(self, keys: Collection[str]) -> bool:
+        """Whether samples with these keys only have to be copied out of the cache."""
+        return self.pictures.at_hand and {*keys} <= COPIED
 
     def require(self, keys: Collection[str]) -> None:
         """Raise `DataError` unless this data has all of `keys`; compute what takes time, once."""
@@ -291,10 +294,3 @@ def _require_some(
             f"none of the {len(quarantine)} {kind} of {name} can be read; "
             f"{first.path}: {first.reason}"
         )
-
-
-def suggest_size(source: Items) -> int:
-    """The largest of 32, 48, 64 px that is not above the median short side; at least 32."""
-    sides = sample_sides(source)
-    median = float(np.median(sides[:, 0])) if len(sides) else 0.0
-    return next((size for size in SUGGESTED_SIZES if size <= median), SUGGESTED_SIZES[-1])

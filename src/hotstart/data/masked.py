@@ -42,6 +42,7 @@ class Chosen:
     def __init__(self, store: Store, items: Int64s) -> None:
         self.store = store
         self.items = items
+        self.at_hand = store.at_hand
 
     def get(self, indices: Int64s) -> Pictures:
         """Pictures at int64 (B,) positions, in that order."""

@@ -26,7 +26,10 @@ class Reels(ABC):
     counts: int64 (N,), frames of each
     first: int64 (N,), frames of all those before
     stamps: int64, of the frames of all, one video behind the other (see `videos.Frame`)
+    at_hand: as of a `Store`
     """
+
+    at_hand = False
 
     def __init__(self, entry: Path, counts: Integers) -> None:
         self.counts = counts
@@ -74,6 +77,7 @@ class CachedReels(Reels):
         self.heights = heights
         self.widths = widths
         self._file = MappedFile(entry / "pixels.bin")
+        self.at_hand = self._file.at_hand
         size = heights.astype(np.int64) * widths * 3
         self._base = (size * counts).cumsum() - size * counts
         self._sound = _mapped(entry / "sound.bin", np.int16)

@@ -5,6 +5,7 @@ A `Batch` is what the loader hands to a task. B is the number of this process's 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
@@ -18,6 +19,8 @@ TRUTHS = ("depth", "normals", "contours", "instances", "exact_flow", "occlusion"
 """Sample keys that tell of each pixel what only who made the picture can know."""
 TRUTHS_OF_MOTION = ("exact_flow", "occlusion")
 """Those that a picture without a next one does not have."""
+COPIED = frozenset({"image", "clip", "pose", "audio", "index", "group", "label"})
+"""Sample keys that lie in the cache, or in memory, as they are handed out."""
 RENDERED = "rendered-"
 """How the fingerprint of data begins that an engine made."""
 SOUND_HZ = 16_000
@@ -114,9 +117,16 @@ class Clips:
         return self.pictures.device
 
     def __getitem__(self, i: int) -> Tensor:
-        """Clip i, uint8 (T, H, W, 3)."""
-        rows = range(i * self.frames, (i + 1) * self.frames)
-        return torch.stack([self.pictures[row] for row in rows])
+        """Clip i, uint8 (T, H, W, 3): a view where its frames lie one behind the other."""
+        rows = slice(i * self.frames, (i + 1) * self.frames)
+        starts = self.pictures.offsets[rows].tolist()
+        height, width = int(self.pictures.heights[rows][0]), int(self.pictures.widths[rows][0])
+        size, pixels = height * width * 3, self.pictures.pixels
+        if all(after - start == size for start, after in itertools.pairwise(starts)):
+            frames = pixels[starts[0] : starts[-1] + size]
+        else:
+            frames = torch.cat([pixels[start : start + size] for start in starts])
+        return frames.view(self.frames, height, width, 3)
 
     def frame(self, k: int) -> Pictures:
         """Frame k of each clip, without copying pixels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -21,9 +22,18 @@ Integers = npt.NDArray[np.int64]
 RELEASE_BYTES = 256 * 2**20
 """After so many bytes read the mapping is let go: the pages stay cached, but not as ours."""
 
+MEMORY_SHARE = 0.5
+"""Of the machine's memory: what is smaller stays there once it has been read."""
+
 
 class Store(Protocol):
-    """Pictures of a data set by position."""
+    """Pictures of a data set by position.
+
+    at_hand: whether they only have to be copied: nothing is decoded, hardly anything read
+    """
+
+    @property
+    def at_hand(self) -> bool: ...
 
     def get(self, indices: Integers) -> Pictures:
         """Pictures at int64 (B,) positions, in that order."""
@@ -31,12 +41,16 @@ class Store(Protocol):
 
 
 class MappedFile:
-    """A file of bytes as an array, read by the kernel when touched."""
+    """A file of bytes as an array, read by the kernel when touched.
+
+    at_hand: whether it is so small that the kernel can keep all of it in memory
+    """
 
     def __init__(self, file: Path) -> None:
         with file.open("rb") as handle:
             self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         self.bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self.at_hand = len(self.bytes) < MEMORY_SHARE * memory_bytes()
         self._read = 0
 
     def release(self, count: int) -> None:
@@ -64,6 +78,7 @@ class CachedStore:
         sizes = heights.astype(np.int64) * widths * 3
         self.offsets = sizes.cumsum() - sizes
         self._file = MappedFile(file)
+        self.at_hand = self._file.at_hand
         self._bytes = self._file.bytes
         self._even = bool(len(sizes)) and bool((sizes == sizes[0]).all())
 
@@ -90,6 +105,8 @@ class DecodingStore:
     rows: int (N,), position in the source of each picture
     """
 
+    at_hand = False
+
     def __init__(self, source: Source, rows: npt.NDArray[np.int32], short_side: int) -> None:
         self.source = source
         self.rows = rows
@@ -108,6 +125,14 @@ class DecodingStore:
                 f"{self.source.path(row)} could be read when the run began, and no longer: "
                 f"{error}; put it back, or start again without it"
             ) from None
+
+
+def memory_bytes() -> int:
+    """Of the machine; 0 where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return 0
 
 
 def packed(
