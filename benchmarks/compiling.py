@@ -1,4 +1,4 @@
-"""What `torch.compile` and the channels-last format each save in a step of the encoder.
+"""What `torch.compile`, the channels-last format and bfloat16 each save in a step of the encoder.
 
     python benchmarks/compiling.py [--rounds 6] [--json]
 
@@ -23,14 +23,15 @@ ENCODER = "resnet10t"
 CASES = ((32, 512), (96, 64))
 """Side in pixels, pictures."""
 CONTENDERS = {
-    "as PyTorch comes": (False, False),
-    "channels-last": (True, False),
-    "compiled": (False, True),
-    "channels-last, compiled": (True, True),
+    "as PyTorch comes": (False, False, False),
+    "channels-last": (True, False, False),
+    "compiled": (False, True, False),
+    "channels-last, compiled": (True, True, False),
+    "channels-last, bfloat16": (True, False, True),
 }
 
 
-def stepping(images: Tensor, channels_last: bool, compiled: bool) -> Callable[[], None]:
+def stepping(images: Tensor, channels_last: bool, compiled: bool, half: bool) -> Callable[[], None]:
     torch.manual_seed(0)
     model = timm.create_model(ENCODER, num_classes=128)
     if channels_last:
@@ -41,7 +42,8 @@ def stepping(images: Tensor, channels_last: bool, compiled: bool) -> Callable[[]
         model.compile()
 
     def step() -> None:
-        loss = model(images).pow(2).mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = model(images).float().pow(2).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -64,6 +64,9 @@ def compiling(rows: list[Row]) -> Iterable[Line]:
         spent = {r["contender"]: r["step_seconds"] for r in rows if r["size"] == size}
         saved = spent["channels-last"] / spent["channels-last, compiled"]
         yield Line(f"step saved by compiling, {size} px", f"{saved:.3g}x", "(tells why not)", True)
+        if "channels-last, bfloat16" in spent:
+            saved = spent["channels-last"] / spent["channels-last, bfloat16"]
+            yield Line(f"step saved by bfloat16, {size} px", f"{saved:.3g}x", "(by choice)", True)
 
 
 def time_to_accuracy(rows: list[Row]) -> Iterable[Line]:

@@ -31,6 +31,7 @@ import torch
 from hotstart.data import open_dataset
 from hotstart.data.sample import Spec
 from hotstart.league.pretraining import default_encoder
+from hotstart.pretext.registry import task_class
 from step import measure
 
 FRAMES, SECONDS = 8, 7 / 8
@@ -131,18 +132,19 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--encoder", help="that of every task; its own by default")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, help="clips; each task's own by default")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch
-        data = options.data or str(generate(Path(scratch) / "videos", 60))
+        data = options.data or str(generate(Path(scratch) / "videos", 240))
         read = reading(data, options.size, Path(scratch))
         trained = [
-            measure(task, data, options.size, encoder, options.batch, options.rounds, "small")
+            measure(task, data, options.size, encoder, batch, options.rounds, "small")
             for task in options.tasks.split(",")
             for encoder in (options.encoder or default_encoder(task),)
+            for batch in (options.batch or task_class(task).batch_size,)
         ]
     if options.json:
         print(json.dumps([read, *trained], indent=1))
