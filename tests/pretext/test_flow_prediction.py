@@ -100,10 +100,13 @@ def test_views_hold_the_flow_of_the_crop() -> None:
 def test_score_is_that_of_a_loop_beside_the_trivial_ones() -> None:
     task = make().eval()
     batches = [batch_of(moving(4, seed, size=SIZE, ground_px=1.0)) for seed in range(2)]
-    score = task.score(batches, draws(1))
     truths = torch.cat([task._truth(b, plain(centre_box(b["image"])))["vectors"] for b in batches])
     still = truths.norm(dim=1).mean()
-    usual = (truths - truths.mean(0)).norm(dim=1).mean()
+    # Nothing was prepared: the mean flow that is known is none.
+    assert task.score(batches, draws(1)).trivial == pytest.approx(float(still), rel=1e-4)
+    task.usual.copy_(truths[:4].mean(0))
+    usual = (truths - truths[:4].mean(0)).norm(dim=1).mean()
+    score = task.score(batches, draws(1))
     assert score.examples == 8
     assert score.trivial == pytest.approx(float(torch.minimum(still, usual)), rel=1e-4)
     worse = task.score([unknown(batch) for batch in batches], draws(1))
@@ -127,6 +130,13 @@ def test_bins_come_from_what_moves(tmp_path: Path) -> None:
     inside = torch.bucketize(task.middles, task.edges, right=True)
     assert inside.tolist() == [0, 1, 2, 3]
     assert 0.2 / SIZE < task.middles[0] < task.middles[-1] < 4 / SIZE
+    places = draws(6).named("places").uniform()
+    batch = dataset.batch(np.arange(6), task.needs, places)
+    truth = task._truth(batch, plain(centre_box(batch["image"])))
+    known = truth["known"][:, None]
+    mean = (truth["vectors"] * known).sum(0) / known.sum(0).clamp_min(1)
+    assert task.usual.norm() > 0
+    assert torch.allclose(task.usual, mean, atol=1e-6)
     again = make()
     again.prepare(Subset(dataset, np.arange(6)), tmp_path, draws(6))
     assert torch.equal(again.edges, task.edges)
