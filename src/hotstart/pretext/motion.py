@@ -40,19 +40,23 @@ def _changes(frames: Tensor) -> Tensor:
     side = min(height, width)
     top, left, every = (height - side) // 2, (width - side) // 2, max(side // (2 * SIDE_PX), 1)
     square = frames[:, top : top + side : every, left : left + side : every].float()
-    areas = _areas(square.shape[1]).to(frames.device)
-    # A colour picture's line is three times as long as a grey one's, and white is 255.
-    grey = areas @ square.flatten(2) @ (areas.repeat_interleave(3, 1) / (3 * 255)).T
+    down, across = (part.to(frames.device) for part in _areas(square.shape[1]))
+    grey = down @ square.flatten(2) @ across
     return grey.diff(dim=0).abs().mean((1, 2), dtype=torch.float64)
 
 
 @functools.lru_cache(maxsize=64)
-def _areas(pixels: int) -> Tensor:
-    """Means of `pixels` pixels in a line over `SIDE_PX` equal parts: float32 (SIDE_PX, pixels)."""
+def _areas(pixels: int) -> tuple[Tensor, Tensor]:
+    """What takes means of `pixels` lines and columns over `SIDE_PX` equal parts of a side.
+
+    Float32 (SIDE_PX, pixels) down the lines, and (3 pixels, SIDE_PX) across them, from colours of
+    0..255 to grey in 0..1.
+    """
     edges = torch.arange(SIDE_PX + 1) * (pixels / SIDE_PX)
     pixel = torch.arange(pixels)
     shared = torch.minimum(edges[1:, None], pixel + 1) - torch.maximum(edges[:-1, None], pixel)
-    return shared.clamp(min=0) * (SIDE_PX / pixels)
+    areas = shared.clamp(min=0) * (SIDE_PX / pixels)
+    return areas, areas.repeat_interleave(3, 1).T / (3 * 255)
 
 
 def moving_frames(clips: Clips, count: int, rng: Draws) -> Tensor:
