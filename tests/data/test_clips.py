@@ -87,6 +87,26 @@ def test_a_video_of_two_frames_gives_them_again(tmp_path: Path) -> None:
     assert bool((clips.times[0].diff() >= 0).all())
 
 
+def test_frames_are_views_of_a_cache_that_stays_in_memory_and_copies_of_a_larger_one(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = open_films(films, tmp_path / "c")
+    assert dataset.footage is not None
+    rows, specs = np.array([1, 0, 1]), {"clip": Spec(frames=4, seconds=0.24)}
+    views, again = (dataset.batch(rows, specs)["clip"].pictures for _ in range(2))
+    assert views.pixels.data_ptr() == again.pixels.data_ptr()
+    monkeypatch.setattr(dataset.footage.reels, "at_hand", False)
+    copies = dataset.batch(rows, specs)["clip"].pictures
+    assert len(copies.pixels) == 2 * 4 * 48 * 96 * 3 < len(views.pixels)
+    assert copies.offsets[:4].tolist() == copies.offsets[8:].tolist()
+    assert len(views) == len(copies) == 12
+    for row in range(12):
+        assert torch.equal(views[row], copies[row])
+    # Another device gets no bytes but those of the batch.
+    assert len(views.to("meta").pixels) == len(copies.pixels)
+    assert copies.packed() is copies
+
+
 def test_image_of_a_video_is_one_of_its_frames(films: Path, tmp_path: Path) -> None:
     dataset = open_films(films, tmp_path / "c")
     assert dataset.keys == {"image", "clip", "flow", "index", "group"}

@@ -74,7 +74,7 @@ def test_clips_poses_and_sound_of_a_piece_are_in_step_and_of_no_other(tmp_path: 
         # The clip's third frame is that of its middle, and the sound lies about it.
         loudness = batch["audio"][row].numpy()
         assert abs(loudness / 100 - shown[2]).max() <= 1
-    seen = {int(k) // SHADE for k in batch["clip"].pictures.pixels.tolist()}
+    seen = {int(k) // SHADE for k in batch["clip"].pictures.packed().pixels.tolist()}
     assert seen == set(range(51))
 
 

@@ -9,10 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from hotstart.data.headers import Unreadable
 from hotstart.data.sample import Pictures
-from hotstart.data.store import Integers, MappedFile, packed
+from hotstart.data.store import Integers, MappedFile
 from hotstart.data.videos import Array, Samples, VideoSource
 from hotstart.data.workers import cores
 from hotstart.errors import DataError
@@ -41,18 +42,12 @@ class Reels(ABC):
         """Float64 (F,): when each frame of video i is first shown, in seconds from the first."""
         return self._times[self.first[i] : self.first[i] + self.counts[i]]
 
+    @abstractmethod
     def pictures(self, videos: Integers, numbers: Integers) -> Pictures:
         """Frames `numbers` int64 (M,) of `videos` int64 (M,), in that order.
 
         One that comes several times is fetched once; its rows point to the same pixels.
         """
-        wanted, rows = np.unique(np.stack([videos, numbers], 1), axis=0, return_inverse=True)
-        fetched = self._fetch(wanted[:, 0], wanted[:, 1])
-        return fetched.select(rows.reshape(-1).tolist())
-
-    @abstractmethod
-    def _fetch(self, videos: Integers, numbers: Integers) -> Pictures:
-        """Different frames, ordered by video, then by number."""
 
     @abstractmethod
     def sound(self, i: int, start: int, stop: int) -> Samples:
@@ -83,18 +78,19 @@ class CachedReels(Reels):
         self._sound = _mapped(entry / "sound.bin", np.int16)
         self._first_sample = samples.cumsum() - samples
 
-    def _fetch(self, videos: Integers, numbers: Integers) -> Pictures:
+    def pictures(self, videos: Integers, numbers: Integers) -> Pictures:
+        """Where all of the cache stays in memory, views of it: copying costs as much as a crop."""
         heights = self.heights[videos].astype(np.int64)
         widths = self.widths[videos].astype(np.int64)
         sizes = heights * widths * 3
-        starts = self._base[videos] + numbers * sizes
-        pixels = np.empty(int(sizes.sum()), np.uint8)
-        position = 0
-        for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-            pixels[position : position + size] = self._file.bytes[start : start + size]
-            position += size
-        self._file.release(len(pixels))
-        return packed(pixels, sizes, heights, widths)
+        pictures = Pictures(
+            self._file.tensor,
+            torch.from_numpy(self._base[videos] + numbers * sizes),
+            torch.from_numpy(heights),
+            torch.from_numpy(widths),
+        )
+        self._file.release(int(sizes.sum()))
+        return pictures if self.at_hand else pictures.packed()
 
     def sound(self, i: int, start: int, stop: int) -> Samples:
         first = int(self._first_sample[i])
@@ -122,10 +118,12 @@ class DecodingReels(Reels):
         self.short_side = short_side
         self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="hotstart-decode")
 
-    def _fetch(self, videos: Integers, numbers: Integers) -> Pictures:
-        each, starts = np.unique(videos, return_index=True)
-        parts = self._threads.map(self._of_one, each.tolist(), np.split(numbers, starts[1:]))
-        return Pictures.from_arrays([frame for part in parts for frame in part])
+    def pictures(self, videos: Integers, numbers: Integers) -> Pictures:
+        wanted, rows = np.unique(np.stack([videos, numbers], 1), axis=0, return_inverse=True)
+        each, starts = np.unique(wanted[:, 0], return_index=True)
+        parts = self._threads.map(self._of_one, each.tolist(), np.split(wanted[:, 1], starts[1:]))
+        fetched = Pictures.from_arrays([frame for part in parts for frame in part])
+        return fetched.select(rows.reshape(-1).tolist())
 
     def _of_one(self, i: int, numbers: Integers) -> list[Array]:
         row = int(self.rows[i])

@@ -43,11 +43,12 @@ class Spec:
 
 @dataclass(frozen=True)
 class Pictures:
-    """A ragged batch of B uint8 RGB pictures, 0..255, packed one behind the other.
+    """A ragged batch of B uint8 RGB pictures, 0..255.
 
     Picture i has shape (heights[i], widths[i], 3) and begins at pixels[offsets[i]].
 
-    pixels: uint8 (total bytes,)
+    pixels: uint8 (bytes,), never to be written to: it may be the cache itself, with all the
+    pictures in it that are not of this batch
     offsets, heights, widths: int64 (B,)
     """
 
@@ -69,12 +70,30 @@ class Pictures:
         return self.pixels.device
 
     def to(self, device: torch.device | str) -> Pictures:
+        """On `device`; where that is another one, without the bytes of other pictures."""
+        moved = self if torch.device(device).type == self.device.type else self.packed()
         return Pictures(
-            self.pixels.to(device, non_blocking=True),
-            self.offsets.to(device, non_blocking=True),
-            self.heights.to(device, non_blocking=True),
-            self.widths.to(device, non_blocking=True),
+            moved.pixels.to(device, non_blocking=True),
+            moved.offsets.to(device, non_blocking=True),
+            moved.heights.to(device, non_blocking=True),
+            moved.widths.to(device, non_blocking=True),
         )
+
+    def packed(self) -> Pictures:
+        """The same, one behind the other and nothing else; what is there twice once.
+
+        These pictures themselves, where they have no byte too many.
+        """
+        if len(self.pixels) <= 3 * int((self.heights * self.widths).sum()):
+            return self
+        each, first, rows = np.unique(
+            self.offsets.cpu().numpy(), return_index=True, return_inverse=True
+        )
+        ends = each + 3 * (self.heights * self.widths).cpu().numpy()[first]
+        parts = [self.pixels[i:j] for i, j in zip(each.tolist(), ends.tolist(), strict=True)]
+        starts = np.cumsum(ends - each) - (ends - each)
+        offsets = torch.from_numpy(starts[rows.reshape(-1)]).to(self.device)
+        return Pictures(torch.cat(parts), offsets, self.heights, self.widths)
 
     def select(self, rows: Sequence[int] | Tensor) -> Pictures:
         """The given rows, in that order, without copying pixels."""

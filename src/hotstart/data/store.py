@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -41,7 +42,7 @@ class Store(Protocol):
 
 
 class MappedFile:
-    """A file of bytes as an array, read by the kernel when touched.
+    """A file of bytes as an array and as a tensor, read by the kernel when touched.
 
     at_hand: whether it is so small that the kernel can keep all of it in memory
     """
@@ -50,6 +51,9 @@ class MappedFile:
         with file.open("rb") as handle:
             self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         self.bytes = np.frombuffer(self._map, dtype=np.uint8)
+        with warnings.catch_warnings():  # torch has no tensors that cannot be written to
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self.tensor = torch.from_numpy(self.bytes)
         self.at_hand = len(self.bytes) < MEMORY_SHARE * memory_bytes()
         self._read = 0
 
