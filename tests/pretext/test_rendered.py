@@ -221,6 +221,23 @@ def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(material: Mate
     assert true["normals_degrees"].value < false["normals_degrees"].value - 0.5
 
 
+def test_the_mean_that_it_is_held_against_is_of_known_places(material: Material) -> None:
+    """Sky counts as 100 m nowhere: half of each picture is sky, the rest 4 to 6 m away."""
+    task = make_task("rendered", material, 64)
+    batch: Any = dict(heldout(task, material)[0])  # type: ignore[arg-type]
+    rows = len(batch["image"])
+    batch["depth"] = torch.full_like(batch["depth"], float("inf"))
+    batch["normals"] = torch.zeros_like(batch["normals"])
+    above = torch.arange(rows)[:, None] % 2 == torch.arange(batch["depth"].shape[-1]) % 2
+    there = above[:, None, None].expand_as(batch["depth"])
+    batch["depth"][there] = torch.linspace(4, 6, rows)[:, None, None, None].expand_as(there)[there]
+    batch["normals"][there.expand_as(batch["normals"])] = 3**-0.5
+    score = task.eval().score([batch], Draws(0, 0, total=1))
+    trivial = {one.metric: one.trivial for one in score.each}
+    assert trivial["depth_rmse_metres"] == pytest.approx(2 / 12**0.5, rel=0.1)
+    assert trivial["depth_close"] == 1.0
+
+
 def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
     material: Material,
 ) -> None:

@@ -38,6 +38,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("rotation+simclr", {}),
     ("rotation+jigsaw", {}),
     ("inpainting+deep_cluster", {}),
+    ("rendered", {"adapt": "adversarial"}),
 ]
 
 
@@ -69,7 +70,7 @@ def trained(
     mine = [item for item in request.session.items if item.path == request.path]
     params = [item.callspec.params for item in mine if hasattr(item, "callspec")]
     cases = [CASES[case["number"]] for case in params]
-    kinds = {kind_of(task) for task, _ in cases}
+    kinds = {kind_of(task) for task, _ in cases} | {"class_folder"}
     folders = {kind: str(request.getfixturevalue(kind)) for kind in kinds}
     folder = tmp_path_factory.mktemp("two")
     for processes in (1, 2):

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from hotstart.data.dataset import add_real
 from hotstart.encoders.cnn import CnnEncoder
 from hotstart.training.log import Log
 from hotstart.training.loop import Loop, Plan
@@ -48,6 +49,8 @@ def train(
     """
     torch.manual_seed(0)
     material = material_from(Path(folders[kind_of(task_name)]))
+    if "adapt" in own:
+        add_real(material.dataset, folders["class_folder"])
     rows = min(len(material.train) // 10 * 2, 32)
     settings = settings_for(
         task_name, rows, optimizer="sgd", learning_rate=0.05, task_settings={task_name: own}

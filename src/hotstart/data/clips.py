@@ -66,11 +66,11 @@ def windows(
     much the sound comes after the frames that it belongs to.
     """
     lengths = stretches.lengths[items]
-    spans = {key: _spans(stretches, items, specs[key]) for key in MOVING if key in specs}
+    seconds = {key: spans(stretches, items, specs[key]) for key in MOVING if key in specs}
     sound = _sound_seconds(specs["audio"]) if "audio" in specs else 0.0
     fields = (specs["flow"].frames or 1) if "flow" in specs else 0
     shortest = np.full(len(items), max(sound, fields / FLOW_HZ))
-    longest = np.maximum.reduce([shortest, *spans.values()])
+    longest = np.maximum.reduce([shortest, *seconds.values()])
     free = np.maximum(lengths - longest, 0.0)
     # Place 1 is a little short of the end, so that it shows the last frame once alone.
     before = np.minimum(places.numpy().astype(np.float64) * free, np.maximum(free - 2 * MOMENT, 0))
@@ -87,7 +87,7 @@ def windows(
     if "image" in specs:
         batch["image"] = reels.pictures(videos, shown)
     batch.update(_known(stretches.footage, videos, shown, specs))
-    for key, span in spans.items():
+    for key, span in seconds.items():
         frames = specs[key].frames or FRAMES
         asked = (centres - span / 2)[:, None] + span[:, None] * np.linspace(0, 1, frames)
         shown = _shown(stretches, items, asked)
@@ -122,7 +122,7 @@ def _known(footage: Footage, videos: Integers, shown: Integers, keys: Collection
     return cast(Batch, known)
 
 
-def _spans(stretches: Stretches, items: Integers, spec: Spec) -> Floats:
+def spans(stretches: Stretches, items: Integers, spec: Spec) -> Floats:
     """Float64 (B,): seconds from the first frame of each clip to its last."""
     steps = (spec.frames or FRAMES) - 1
     asked = steps / FRAMES_HZ if spec.seconds is None else spec.seconds

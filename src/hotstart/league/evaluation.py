@@ -60,7 +60,7 @@ def evaluate_subject(
     else:
         for contender, asked in _contenders(subject, dataset, protocols, controls):
             contender.encoder.to(device)
-            if contender.task == "random":
+            if contender.task == "random" and contender.run is None:  # a run has done it already
                 recalibrate_batchnorm(contender.encoder, dataset, dataset.indices("train"))
             outcomes = MEASURES[on].run(
                 contender.encoder,

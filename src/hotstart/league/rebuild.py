@@ -47,10 +47,13 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
     if settings.real is not None and dataset.real is None:
         add_real(dataset, settings.real)
     held = heldout_in(run, dataset)
+    is_own = held is not None
     cls = task_class(settings.task)
     dataset.require(cls.needs)
     usable = dataset.having(cls.needs) & ((dataset.labels >= 0) | (not cls.uses_labels))
-    asked = np.flatnonzero(usable) if held is None else held[usable[held]]
+    if held is None:  # in the order of hashes, as what was held out: every batch a bit of all
+        held = np.argsort(dataset.hashes, kind="stable")
+    asked = held[usable[held]]
     state = checkpoint.load(saved)
     material = Material(dataset, np.arange(0), asked)
     # Buffers that grow with the training set (cluster assignments) keep that set's size.
@@ -62,4 +65,4 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
         raise TrainingError(
             f"{saved}: its weights are not those of {settings.task} as {run} has it ({error})"
         ) from None
-    return Rebuilt(task.eval(), settings, material, held is not None, int(state["step"]))
+    return Rebuilt(task.eval(), settings, material, is_own, int(state["step"]))

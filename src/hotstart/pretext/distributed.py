@@ -41,6 +41,11 @@ def world() -> int:
 @torch.no_grad()
 def first_decides(tensor: Tensor) -> Tensor:
     """Overwrite `tensor` with the first process's, so that no rounding sets processes apart."""
-    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
-        torch.distributed.broadcast(tensor, src=0)
+    if world() > 1:
+        # GPUs tell each other only what lies on them.
+        by_gpu = torch.distributed.get_backend() == "nccl" and not tensor.is_cuda
+        told = tensor.cuda() if by_gpu else tensor
+        torch.distributed.broadcast(told, src=0)
+        if by_gpu:
+            tensor.copy_(told)
     return tensor

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hotstart.pretext.distributed import gather, rank
+from hotstart.pretext.distributed import each_share, gather, rank
 
 
 def pair_similarities(
@@ -87,12 +87,19 @@ def queue_nce(
     return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
 
 
-def across_nce(first: Tensor, second: Tensor, temperature: float, groups: Tensor) -> Tensor:
+def across_nce(
+    first: Tensor,
+    second: Tensor,
+    temperature: float,
+    groups: Tensor,
+    asked: Tensor | None = None,
+) -> Tensor:
     """InfoNCE from one modality to the other and back: Morgado 2021 (arXiv:2004.12943), eq. 3.
 
     first, second: (B, D), row i of one belongs to row i of the other. temperature: > 0. groups:
     int64 (B,), rows of one group are no negatives of each other (of all processes' rows, with
-    gradient). Deviation: negatives come from the batch, not from a memory.
+    gradient). asked: bool (B,), False for rows that are negatives alone; None: all are asked.
+    Deviation: negatives come from the batch, not from a memory.
 
     Returns the mean over both directions and this process's rows; near ln B at random.
     """
@@ -101,8 +108,15 @@ def across_nce(first: Tensor, second: Tensor, temperature: float, groups: Tensor
     own = rows + rank() * len(one)
     same = groups[:, None] == gather(groups)[None]
     same[rows, own] = False
-    losses = [
-        F.cross_entropy((a @ gather(b).T / temperature).masked_fill(same, float("-inf")), own)
-        for a, b in ((one, other), (other, one))
-    ]
-    return torch.stack(losses).mean()
+    agreements = [a @ gather(b).T / temperature for a, b in ((one, other), (other, one))]
+    losses = torch.stack(
+        [
+            F.cross_entropy(each.masked_fill(same, float("-inf")), own, reduction="none")
+            for each in agreements
+        ]
+    ).mean(0)
+    if asked is None:
+        return losses.mean()
+    weight = asked.to(losses)
+    count = each_share(weight.sum())
+    return (losses * weight).sum() / torch.where(count > 0, count, 1.0)

@@ -69,7 +69,7 @@ def words_of(dataset: Subset, words: int, cache: Path) -> tuple[Tensor, Tensor]:
         counts = torch.cat([count_words(_described(dataset, part), found) for part in every])
         return {"words": found.numpy(), "counts": counts.numpy().astype(np.uint8)}
 
-    key = (dataset.fingerprint, words, SIDE_PX, STEP_PX, WINDOW_PX, VERSION)
+    key = (dataset.fingerprint, dataset.dataset.size, words, SIDE_PX, STEP_PX, WINDOW_PX, VERSION)
     arrays = prepared(cache, "visual-words", key, make)
     return torch.from_numpy(arrays["words"]), torch.from_numpy(arrays["counts"]).long()
 

@@ -31,7 +31,9 @@ def steps_for_minutes(minutes: float, start: Callable[[], Loop]) -> int:
     marks: list[float] = []
     for done in loop.run(TIMED_STEPS):
         marks.append(time.perf_counter())
-        if done >= LEAST_TIMED_STEPS and marks[-1] - began > budget * SHARE_FOR_TIMING:
+        enough = done >= LEAST_TIMED_STEPS and marks[-1] - began > budget * SHARE_FOR_TIMING
+        # All processes stop at the same step: one that went on alone would wait for the others.
+        if loop.fabric.broadcast(enough):
             break
     spent = time.perf_counter() - began
     # The first step pays for warming up and for `before_epoch`, which comes again every epoch.

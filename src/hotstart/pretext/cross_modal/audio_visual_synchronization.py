@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from hotstart.augment import ViewSettings
 from hotstart.config import Field
+from hotstart.data.clips import spans
 from hotstart.data.sample import SOUND_HZ, Spec
+from hotstart.data.subset import Subset
 from hotstart.encoders import Encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.audio_visual import AudioVisualSettings, AudioVisualTask
@@ -113,14 +116,25 @@ class AudioVisualSynchronization(AudioVisualTask):
             "group": Spec(),
         }
 
+    def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
+        """Raise UsageError where no video is long enough, or none has frames enough a second."""
+        stretches, spec = dataset.dataset.stretches, self.needs["clip"]
+        if stretches is None or spec.seconds is None:
+            return
+        shown = spans(stretches, dataset.items, spec)
+        if not (abs(shown / spec.seconds - 1) < SLACK).any():
+            raise UsageError(
+                f"audio_visual_synchronization looks at {spec.seconds:.2f} s of a video at "
+                f"{self.settings.frames_hz:g} frames a second, and none of these {len(dataset)} "
+                "gives that; shorten most_shift_seconds or frames, or lower frames_hz"
+            )
+
     def views(self, batch: Batch, rng: Draws) -> Views:
         """Two moments of each video: `clip` (B, 2, 3, T, S, S), `sound` (B, 2, n).
 
         `group`, and the lots of `wrong` sounds (B, 2). `whole` bool (B,): False for a video that is
         too short, or has too few frames a second, to be seen and heard as asked, and where both
         moments are silent: who is to tell them apart?
-
-        Raises UsageError where no video of the batch is whole.
         """
         least, most = self.settings.shifts
         shift = rng.named("shift").integers(least, most + 1)
@@ -156,12 +170,6 @@ class AudioVisualSynchronization(AudioVisualTask):
     def _whole(self, times: Tensor) -> Tensor:
         asked = (self.loaded - 1) / self.settings.frames_hz
         whole: Tensor = ((times[:, -1] - times[:, 0]) / asked - 1).abs() < SLACK
-        if not whole.any():
-            raise UsageError(
-                f"audio_visual_synchronization looks at {asked:.2f} s of a video at "
-                f"{self.settings.frames_hz:g} frames a second, and none of these {len(times)} "
-                "gives that; shorten most_shift_seconds or frames, or lower frames_hz"
-            )
         return whole
 
     def embed(self, views: Views) -> tuple[Tensor, Tensor]:
@@ -175,21 +183,29 @@ class AudioVisualSynchronization(AudioVisualTask):
         # The other moment of the same video.
         no = self.agreement(seen, heard.view(-1, 2, heard.shape[1]).flip(1).flatten(0, 1))
         there = views["whole"].to(yes.dtype).repeat_interleave(2)
-        count = each_share(there.sum()).clamp_min(1)
         binary = self.settings.objective == "binary"
         right = ((yes > 0).to(yes.dtype) + (no < 0).to(yes.dtype)) / 2 if binary else yes > no
-        accuracy = (right.to(yes.dtype) * there).sum() / count
+        asked = each_share(there.sum())
+        # Where no video of the batch is whole, nothing is known and nothing learnt.
+        share = (right.to(yes.dtype) * there).sum() / asked.clamp_min(1)
+        accuracy = torch.where(asked > 0, share, 0.5)
         hard = progress.fraction >= self.settings.hard_from
         groups = views["group"].repeat_interleave(2)
         if binary:
             if not hard:
                 partner, valid = strangers(groups, views["wrong"].flatten())
                 no, there = self.agreement(seen, gather(heard)[partner]), there * valid
-            asked = F.softplus(-yes) + F.softplus(no)
-            loss = (asked * there).sum() / (2 * each_share(there.sum()).clamp_min(1))
+            each = F.softplus(-yes) + F.softplus(no)
+            loss = (each * there).sum() / (2 * each_share(there.sum()).clamp_min(1))
         else:
             everyone = torch.arange(len(groups), device=groups.device) + rank() * len(groups)
-            loss = across_nce(seen, heard, self.settings.temperature, everyone if hard else groups)
+            loss = across_nce(
+                seen,
+                heard,
+                self.settings.temperature,
+                everyone if hard else groups,
+                asked=there > 0,
+            )
         return Step(loss, {"accuracy": accuracy})
 
     @torch.no_grad()

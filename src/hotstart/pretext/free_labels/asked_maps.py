@@ -142,9 +142,9 @@ class ExactFlow(Asked):
         """vectors: (B, 2, S, S), right and down, in sides of the view."""
         height, width = known.shape[-2:]
         shares = known / known.new_tensor([width, height])[:, None, None]
-        extent = torch.stack([pictures.widths, pictures.heights], 1) / drawn.box[:, 2:].cpu()
+        extent = torch.stack([pictures.widths, pictures.heights], 1).cpu() / drawn.box[:, 2:].cpu()
         sign = torch.where(drawn.flip.cpu()[:, None], torch.tensor([-1.0, 1.0]), torch.ones(2))
-        scale = (extent.cpu() * sign).to(known)[:, :, None, None]
+        scale = (extent * sign).to(known)[:, :, None, None]
         vectors = moved(shares, pictures, drawn, size) * scale
         return {"vectors": vectors.clamp(-FARTHEST, FARTHEST)}
 

@@ -86,10 +86,11 @@ def linear_answer(made: Tensor, real: Tensor, ridge: float) -> tuple[Tensor, Ten
 def told_apart(of_made: Tensor, of_real: Tensor) -> Tensor:
     """Half the difference of the mean answers to the two kinds, squared: 1 certain, 0 in doubt.
 
-    of_made, of_real: (B,), of the judge. The mean square of the answers, whose least is at doubt as
-    well, falls with the variance of features too, and leaves the kinds apart.
+    of_made, of_real: (B,), of the judge; means are of all processes. The mean square of the
+    answers, whose least is at doubt as well, falls with the variance of features too, and leaves
+    the kinds apart.
     """
-    return ((of_real.mean() - of_made.mean()) / 2).square()
+    return ((gather(of_real).mean() - gather(of_made).mean()) / 2).square()
 
 
 def domain_accuracy(made: Tensor, real: Tensor) -> float:

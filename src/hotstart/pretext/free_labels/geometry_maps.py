@@ -15,6 +15,8 @@ from hotstart.pretext.distributed import each_share
 NEAREST_METRES, FARTHEST_METRES = 0.1, 100.0
 SPAN = math.log(FARTHEST_METRES / NEAREST_METRES)
 CLOSE = 1.25
+KNOWN = 0.5
+"""Length of a normal above which there is one; the sky has none."""
 
 
 def encode_depth(metres: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class GeometryErrors:
 
     def add(self, depth: Tensor, normals: Tensor, truth: Tensor, faces: Tensor) -> None:
         """Said depth (encoded) and normals, and the true ones; sky is not asked about."""
-        known = faces.norm(dim=1, keepdim=True) > 0.5
+        known = faces.norm(dim=1, keepdim=True) > KNOWN
         said, metres = decode_depth(depth)[known].double(), decode_depth(truth)[known].double()
         self.squared += float((said - metres).square().sum())
         self.close += float((torch.maximum(said / metres, metres / said) < CLOSE).sum())

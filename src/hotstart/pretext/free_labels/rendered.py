@@ -24,8 +24,10 @@ from hotstart.pretext.free_labels.contours import (
 )
 from hotstart.pretext.free_labels.domain import DomainJudge, domain_accuracy, told_apart
 from hotstart.pretext.free_labels.geometry_maps import (
+    KNOWN,
     SPAN,
     GeometryErrors,
+    decode_depth,
     depth_loss,
     encode_depth,
     mirrored,
@@ -165,7 +167,7 @@ class Rendered(PretextTask):
         maps = self.encoder.feature_map(images, self.head.stride)[: len(views["image"])]
         depth, normals, logits, *others = self._answers(maps)
         faces = 2 * views["normals"] - 1
-        known = faces.norm(dim=1, keepdim=True) > 0.5
+        known = faces.norm(dim=1, keepdim=True) > KNOWN
         parts = {
             "depth_loss": depth_loss(depth, views["depth"], known),
             "normals_loss": normals_loss(normals, faces, known),
@@ -204,19 +206,27 @@ class Rendered(PretextTask):
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
         """Share of places whose depth is within a factor of 1.25; and all else that is asked.
 
-        Trivial is the mean of the held-out renderings at each place (of contours, that all is
-        one). Where it adapts, also the accuracy of a fresh classifier that tells rendered from real
-        by the features: 0.5 where they are alike.
+        Trivial is the mean of the held-out renderings at each place, of what is known there: of
+        the logarithm of depth, for its RMSE of depth itself (of contours, that all is one). Where
+        it adapts, also the accuracy of a fresh classifier that tells rendered from real by the
+        features: 0.5 where they are alike.
         """
         sums: dict[str, Tensor] = {}
         rows = 0
         for batch in batches:
             truth = self._truth(batch, plain(centre_box(batch["image"])))
+            there = (2 * truth["normals"] - 1).norm(dim=1, keepdim=True) > KNOWN
+            truth |= {"known": there, "metres": decode_depth(truth["depth"]) * there}
+            truth["depth"] = truth["depth"] * there
             for key, known in truth.items():
                 sums[key] = sums.get(key, 0) + known.double().sum(0, keepdim=True)
             rows += batch_rows(batch)
         mean = {key: (total / max(rows, 1)).float() for key, total in sums.items()}
+        if rows:
+            seen = (mean["known"] * rows).clamp_min(1) / rows
+            mean["depth"], metres = mean["depth"] / seen, encode_depth(mean["metres"] / seen)
         own, trivial, counts = GeometryErrors(), GeometryErrors(), torch.zeros(3, THRESHOLDS)
+        in_metres = GeometryErrors()
         counted = [type(one)() for one in self.asked.values()]
         features: list[list[Tensor]] = [[], []]
         asked: set[int] = set()
@@ -226,12 +236,9 @@ class Rendered(PretextTask):
                 one.add(said, truth, mean)
             faces = 2 * truth["normals"] - 1
             own.add(depth, normals, truth["depth"], faces)
-            trivial.add(
-                mean["depth"].expand_as(depth),
-                (2 * mean["normals"] - 1).expand_as(normals),
-                truth["depth"],
-                faces,
-            )
+            usual = (2 * mean["normals"] - 1).expand_as(normals)
+            trivial.add(mean["depth"].expand_as(depth), usual, truth["depth"], faces)
+            in_metres.add(metres.expand_as(depth), usual, truth["depth"], faces)
             counts += threshold_counts(logits.sigmoid(), truth["contours"]).cpu()
             if self.adversary is not None:
                 real = centre_view(batch["real_image"], self.info.size)
@@ -242,7 +249,7 @@ class Rendered(PretextTask):
                     kind.append(self.encoder(seen).float().cpu()[new])
         share = float(mean["contours"].mean()) if rows else 0.0
         others = [
-            Score("depth_rmse_metres", own.rmse_metres, trivial.rmse_metres, rows),
+            Score("depth_rmse_metres", own.rmse_metres, in_metres.rmse_metres, rows),
             Score("normals_degrees", own.mean_degrees, trivial.mean_degrees, rows),
             Score("contours_f", float(best_f(counts)), 2 * share / (1 + share), rows),
             *(score for one in counted for score in one.scores(rows)),
