@@ -197,12 +197,12 @@ def gallery(
     from hotstart.league.asked import asked_for
 
     asked = asked_for(tasks, [Path(folder) for folder in runs], makes=save is not None)
-    from lightning_fabric import Fabric
 
     from hotstart.data import open_dataset
     from hotstart.league.gallery import look
     from hotstart.league.subject import reading_for
     from hotstart.report.gallery import write_gallery
+    from hotstart.training.device import pick_device
 
     opened = functools.cache(functools.partial(open_dataset, str(data), progress=working))
 
@@ -215,7 +215,7 @@ def gallery(
         read,
         size=size,
         seed=seed,
-        device=Fabric(accelerator=accelerator, devices=1).device,
+        device=pick_device(accelerator),
         task_settings=task_settings or {},
         save=None if save is None else Path(save),
         progress=working,

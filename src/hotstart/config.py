@@ -12,6 +12,7 @@ from hotstart.errors import UsageError
 
 Stem = Literal["auto", "timm", "small"]
 Split = Literal["val", "test"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
 Protocol = Literal["knn", "linear", "finetune", "scratch"]
 
 
@@ -78,7 +79,7 @@ class PretrainSettings(Settings):
     weight_decay: float | None = Field(default=None, ge=0)
     warmup: float | None = Field(default=None, ge=0, lt=1)
     """Share of the run."""
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     accelerator: str = "auto"
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)

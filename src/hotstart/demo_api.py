@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hotstart.errors import UsageError
+
 if TYPE_CHECKING:
     from hotstart.league.records import Record
 
@@ -78,6 +80,8 @@ def demo(
     from hotstart.league.records import read_records
     from hotstart.training.folder import ENCODER, RESULTS, SETTINGS
 
+    if minutes <= 0:
+        raise UsageError(f"--minutes {minutes:g}: each task needs some, as 0.6")
     folder, say = Path(out), telling or (lambda _: None)
     things = folder / THINGS
     say(f"A small world, rendered once: pictures of single things, in {things}")

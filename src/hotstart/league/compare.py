@@ -41,7 +41,7 @@ from hotstart.league.settings import (
 )
 from hotstart.league.summary import Statistics, league_statistics
 from hotstart.league.table import markdown
-from hotstart.training.folder import RESULTS
+from hotstart.training.folder import RESULTS, SETTINGS
 
 LOCK, LOGS = "league.lock", "logs"
 STATISTICS, TABLE = "statistics.json", "table.md"
@@ -183,6 +183,8 @@ def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
 
 def _begin(asked: LeagueSettings, folder: Path, datasets: dict[str, Dataset]) -> League:
     """The league of the folder, written down before anything is run."""
+    if (folder / SETTINGS).exists():
+        raise UsageError(f"{folder} is the folder of a run; give a league one of its own by --out")
     fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
     if not (folder / LEAGUE).exists():
         league = League(asked, fingerprints)

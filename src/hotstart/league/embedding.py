@@ -7,16 +7,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from lightning_fabric import Fabric
 
 from hotstart.data import Dataset
 from hotstart.downstream.features import extract
 from hotstart.encoders import Encoder
+from hotstart.errors import UsageError
+from hotstart.training.device import pick_device
+
+PARQUET = ".parquet"
 
 
 def write_embedding(encoder: Encoder, dataset: Dataset, out: Path, accelerator: str) -> Path:
     """Parquet with columns `path`, `split`, `label`, `h`; appears whole or not at all."""
-    device = Fabric(accelerator=accelerator, devices=1).device
+    if out.suffix != PARQUET:
+        raise UsageError(
+            f"{out}: features are written as Parquet; name a file that ends in {PARQUET}"
+        )
+    device = pick_device(accelerator)
     indices = np.arange(len(dataset))
     features = extract(encoder.to(device), dataset, indices, device=device, stages=False)
     flat = pa.array(features.last.numpy().reshape(-1), type=pa.float32())

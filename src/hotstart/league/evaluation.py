@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 
 from hotstart.config import Protocol, Split
 from hotstart.data import Dataset
@@ -26,6 +25,7 @@ from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
 from hotstart.training import folder as files
+from hotstart.training.device import pick_device
 from hotstart.training.train import HeldoutBatches
 
 
@@ -46,7 +46,7 @@ def evaluate_subject(
     """Records of `subject` (then of its controls), each written as soon as it is known."""
     if split == "test" and subject.run is not None:
         _note_test_read(subject.run, dataset.name, seed)
-    device = Fabric(accelerator=accelerator, devices=1).device
+    device = pick_device(accelerator)
     records: list[Record] = []
 
     def keep(record: Record) -> None:

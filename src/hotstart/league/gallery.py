@@ -104,7 +104,7 @@ def look(
     tasks make. Where some of the runs were trained on these pictures, only those that each of them
     held out are looked at. A task that these pictures do not suit is left out with the reason.
 
-    Raises UsageError where nothing was held out from all of these runs.
+    Raises UsageError where nothing was held out from all of these runs, or no task can be shown.
     """
     of_first = next((one.settings for one in asked if one.settings), None)
     first = open_pictures(size or (of_first.size if of_first else None), of_first)
@@ -141,6 +141,9 @@ def look(
             found.left_out.append((one.task, "it has no pictures of its own to show"))
     if progress is not None:
         progress("gallery", len(asked), len(asked))
+    if not found.scenes:
+        told = "; ".join(f"{name}: {reason}" for name, reason in found.left_out)
+        raise UsageError(f"nothing can be shown on {found.data}: {told}")
     return found
 
 

@@ -84,16 +84,23 @@ def rewritten(page: str, leagues: Sequence[League], to_results: str) -> str:
 
 @dataclass(frozen=True)
 class _Row:
-    """What one league says of a task. runs: seeds and values, to know them again elsewhere."""
+    """What one league says of a task. runs: seeds and values, to know them again elsewhere.
+
+    narrow: whether its interval is of seeds alone.
+    """
 
     league: str
+    narrow: bool
     runs: frozenset[tuple[str, float]]
     cells: tuple[str, ...]
 
 
 def _told_once(rows: Iterable[Iterable[_Row]]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Leagues share runs: those that an earlier row, or one with more seeds, tells are left out."""
-    every = list(itertools.chain.from_iterable(rows))
+    """Leagues share runs: those that a row with more seeds tells, or an earlier one, are left out.
+
+    Whose interval knows of the test items, too, comes before one of seeds alone.
+    """
+    every = sorted(itertools.chain.from_iterable(rows), key=lambda row: row.narrow)
     for place, row in enumerate(every):
         others = (o for at, o in enumerate(every) if o.runs > row.runs or at < place)
         if not any(row.runs <= other.runs for other in others):
@@ -111,6 +118,7 @@ def _rows(task: str, league: League) -> Iterator[_Row]:
                 if one["task"] == task and one.get("variant") is None:
                     yield _Row(
                         league.name,
+                        one.get("resampled") == "seeds",
                         frozenset(one["values"].items()),
                         (*_pretext(one, league), *_downstream(one, arena)),
                     )

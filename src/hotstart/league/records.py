@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hotstart.errors import DataError
+
 CLASSES = {"miou": "iou", "ap": "per_class"}
 """Metrics that are a mean over classes, and under what name the detail has that of each class."""
 
@@ -85,11 +87,24 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 
 def read_records(path: Path) -> list[Record]:
-    """All records of a `results.jsonl`, oldest first; an absent file has none."""
+    """All records of a `results.jsonl`, oldest first; an absent file has none.
+
+    Raises DataError naming a line that holds no record.
+    """
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [Record(**json.loads(line)) for line in lines if line.strip()]
+    return [_read(line, path, n) for n, line in enumerate(lines, 1) if line.strip()]
+
+
+def _read(line: str, path: Path, number: int) -> Record:
+    try:
+        return Record(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}, line {number}: no record, as `hotstart evaluate` and `compare` write them "
+            f"({error}); delete the line, and what it told will be measured again"
+        ) from None
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

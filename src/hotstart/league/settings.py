@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import tomli_w
 
-from hotstart.config import Field, Protocol, Settings, Split, Stem, nearest, parse
+from hotstart.config import Field, Precision, Protocol, Settings, Split, Stem, nearest, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
 from hotstart.league.kinds import OF_LABEL_MAPS
@@ -57,7 +57,7 @@ class LeagueSettings(Settings):
     epochs: float | None = Field(default=None, gt=0)
     minutes: float | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, ge=2)
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     accelerator: str = "auto"
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     label: str | None = None

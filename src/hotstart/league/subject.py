@@ -40,6 +40,11 @@ def open_subject(
     """
     path = Path(name)
     if (path / SETTINGS).exists():
+        if encoder is not None or size is not None:
+            raise UsageError(
+                f"{name} is a run, which knows its own encoder and size; leave --encoder and "
+                "--size out (they are for timm:NAME, files of weights and `random`)"
+            )
         return open_run(path)
     if name == "random":
         spec = resolve_spec(encoder or DEFAULT_ENCODER, _need(size, name), stem)

@@ -176,17 +176,20 @@ def _gain(gain: Mapping[str, Any] | None) -> str:
 
 
 def _cells(one: Mapping[str, Any]) -> list[str]:
+    # Of three seeds that all gain, p is as small as draws can say: it tells nothing.
+    alone = one.get("resampled") == "seeds"
     deviation = "" if one["deviation"] is None else f" ± {one['deviation']:.3f}"
     return [
         f"{one['mean']:.3f}{deviation}",
         "" if one["gain"] is None else f"{one['gain']:+.3f}",
         "" if one["low"] is None else _interval(one),
-        "" if one["p_holm"] is None else f"{one['p_holm']:.4f}",
+        "" if one["p_holm"] is None or alone else f"{one['p_holm']:.4f}",
     ]
 
 
 def _interval(one: Mapping[str, Any]) -> str:
-    return f"{one['low']:+.3f} .. {one['high']:+.3f}"
+    of_seeds = " (seeds alone)" if one.get("resampled") == "seeds" else ""
+    return f"{one['low']:+.3f} .. {one['high']:+.3f}{of_seeds}"
 
 
 def _labels(column: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from hotstart.training import checkpoint
 from hotstart.training import folder as files
 from hotstart.training.budget import steps_for_epochs, steps_for_minutes
 from hotstart.training.compilation import compile_choice, compile_encoders, machine_words
+from hotstart.training.device import check_accelerator
 from hotstart.training.log import Listener, Log
 from hotstart.training.loop import Loop, Material, Plan
 
@@ -88,6 +89,7 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
 
 def make_fabric(settings: PretrainSettings) -> Fabric:
     """Fabric for the asked devices; many processes talk by DDP."""
+    check_accelerator(settings.accelerator)
     keep_memory()
     many = settings.devices * settings.nodes > 1
     return Fabric(
@@ -95,7 +97,7 @@ def make_fabric(settings: PretrainSettings) -> Fabric:
         devices=settings.devices,
         num_nodes=settings.nodes,
         strategy="ddp_find_unused_parameters_true" if many else "auto",
-        precision=settings.precision,  # type: ignore[arg-type]
+        precision=settings.precision,
     )
 
 
