@@ -163,6 +163,7 @@ def _values(
         "label": asked.label_of(asked.data),
         "group": asked.group,
         "audio_offset_seconds": asked.audio_offset_seconds,
+        "real": asked.real,
         "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
         "variant": variant.name if variant is not None else None,
     }

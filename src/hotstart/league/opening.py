@@ -1,0 +1,46 @@
+"""Opens every data set of a league."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hotstart.data import Dataset, open_dataset
+from hotstart.data.leaks import check_leaks
+from hotstart.errors import DataError
+from hotstart.league.measures import data_key, open_for
+from hotstart.league.settings import DOWNSTREAM, LeagueSettings
+
+Caching = Callable[[str, int, int], None] | None
+
+
+def open_all(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
+    """Every data set by its `data_key`; those that are evaluated on have what that needs."""
+    first = open_dataset(
+        asked.data,
+        size=asked.size,
+        label=asked.label_of(asked.data),
+        group=asked.group,
+        audio_offset_seconds=asked.audio_offset_seconds,
+        real=asked.real,
+        progress=caching,
+    )
+    datasets = {asked.data: first}
+    for kind, data, _ in asked.evaluations:
+        key = data_key(kind, data)
+        if key not in datasets:
+            datasets[key] = open_for(
+                kind,
+                data,
+                size=first.size,
+                progress=caching,
+                **asked.reading_for(data, kind),
+            )
+        missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys
+        if missing:
+            raise DataError(
+                f"{data} has no {', '.join(sorted(missing))}, which {kind} needs: give labelled "
+                f"data by `--on {kind}=DIR`"
+            )
+    if any(data_key(one.kind, one.data) == asked.data for one in asked.evaluations):
+        check_leaks(first, allowed=asked.allow_leak)
+    return datasets
