@@ -19,7 +19,7 @@ from hotstart.league.executor import Executor, LocalExecutor
 from hotstart.league.found import tell_found
 from hotstart.league.known import known_steps, read_known, take_over
 from hotstart.league.measures import data_key
-from hotstart.league.opening import Caching, open_all
+from hotstart.league.opening import Caching, exclude_tests, open_all
 from hotstart.league.plan import (
     Evaluation,
     Plan,
@@ -79,7 +79,8 @@ def run_league(
         budget in minutes comes to as many steps as there.
     executor: where cells run; by default processes of this machine, `workers` at once.
     listener: called with each event of `schedule`, and before them with one of kind `found` for
-        each downstream data set: `sentences` on what is in it and what was left out
+        each downstream data set: `sentences` on what is in it and what was left out; one more on
+        what is not pretrained on, being in a test split of these
     Raises UsageError where `folder` holds another league, or one that is being run.
     """
     tell = listener or (lambda event: None)
@@ -106,6 +107,9 @@ def _run(
     for one in asked.evaluations:
         told = tell_found(datasets[data_key(one.kind, one.data)], one.kind, folder)
         tell({"kind": "found", "data": one.data, "sentences": told})
+    left_out = exclude_tests(asked, datasets)
+    if left_out:
+        tell({"kind": "found", "data": asked.data, "sentences": left_out})
     swept = {task: [one.name for one in variants(asked, task)] for task in asked.sweep}
     league = replace(league, variants=swept)
     entered, problems = contenders(asked, datasets[asked.data])
