@@ -34,6 +34,7 @@ from hotstart.options import (
     Json,
     Label,
     Precision,
+    Real,
     Set,
     Size,
     SplitChoice,
@@ -123,7 +124,7 @@ def pretrain(
     label: Label = None,
     group: Group = None,
     audio_offset_seconds: AudioOffset = None,
-    real: Annotated[str | None, typer.Option(help="Real pictures beside rendered ones.")] = None,
+    real: Real = None,
 ) -> None:
     """Train an encoder on a pretext task; no labels needed."""
     from hotstart import api

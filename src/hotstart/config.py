@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +13,7 @@ from hotstart.errors import UsageError
 Stem = Literal["auto", "timm", "small"]
 Split = Literal["val", "test"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"]
+ContentHash = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Protocol = Literal["knn", "linear", "finetune", "scratch"]
 
 
@@ -92,6 +93,8 @@ class PretrainSettings(Settings):
     """By how much the sound of videos comes after the frames that it belongs to."""
     real: str | None = None
     """Real pictures that are read beside rendered ones."""
+    exclude: tuple[ContentHash, ...] | None = None
+    """Items that are left out, told by content: those that are in another set's test split."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each task: `{"rotation": {"all_four": True}}`."""
     variant: str | None = None

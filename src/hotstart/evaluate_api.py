@@ -52,7 +52,8 @@ def evaluate(
     label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; where a run is
     evaluated on its own data, as it was trained, unless said.
     controls: `random` (and `scratch`, where `finetune` is asked) on the same labels too.
-    allow_leak: whether a picture (by its bytes) may be in two splits, which is an error else.
+    allow_leak: whether a picture (by its bytes) may be in two splits, or in the test split and in
+    what the run was pretrained on; an error else.
     ignore_index, class_names: values of label maps that are no class, and names of the others.
     telling: called with each sentence on what was found in the data.
     A run's records are also written to its `results.jsonl`, predictions to `predictions/`, and what
@@ -66,6 +67,7 @@ def evaluate(
     from hotstart.league.found import tell_found
     from hotstart.league.measures import open_for
     from hotstart.league.subject import open_subject, reading_for
+    from hotstart.league.trained_on import check_trained_on
 
     def read(data: str, size: int | None, run: PretrainSettings | None = None) -> Dataset:
         return open_for(
@@ -86,6 +88,8 @@ def evaluate(
     if source is None:
         raise UsageError("--data is missing: a folder of labelled pictures")
     dataset = read(source, opened.encoder.spec.size, opened.settings)
+    if split == "test" and on in DOWNSTREAM and opened.run is not None:
+        check_trained_on(opened.run, dataset, allowed=allow_leak)
     for sentence in tell_found(dataset, on, opened.run):
         if telling is not None:
             telling(sentence)

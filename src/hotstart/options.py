@@ -37,6 +37,7 @@ Group = Annotated[str | None, typer.Option(help="Column, or regular expression o
 AudioOffset = Annotated[
     float | None, typer.Option(help="How much later the sound of videos comes than its frames.")
 ]
+Real = Annotated[str | None, typer.Option(help="Real pictures beside rendered ones.")]
 AllowLeak = Annotated[bool, typer.Option("--allow-leak", help="A picture may be in two splits.")]
 IgnoreIndex = Annotated[
     str | None, typer.Option(help="Values of label maps that are no class, as 11,255.")

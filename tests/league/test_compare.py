@@ -58,7 +58,8 @@ def pretend_pretrain(*, out: str, **values: Any) -> None:
 def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked: Any) -> None:
     """Records and predictions of 200 items, the same for the same run."""
     folder = Path(subject)
-    settings, pictures = files.load_run(folder), open_dataset(data, size=None).fingerprint
+    settings = files.load_run(folder)
+    pretrained, pictures = (open_dataset(d, size=None).fingerprint for d in (settings.data, data))
     rng = np.random.default_rng([seed, *f"{settings.task}{settings.variant or ''}".encode()])
     hashes, labels = np.arange(200, dtype=np.uint64), np.zeros(200, np.int64)
     for share, protocol in itertools.product(asked["labels"], asked["protocols"]):
@@ -78,9 +79,9 @@ def pretend_evaluate(*, subject: str, data: str, seed: int, split: str, **asked:
             chance=0.5,
             variant=settings.variant,
             settings_hash=evaluation_hash(
-                run_hash(settings, pictures), seed, pictures, "classify", protocol
+                run_hash(settings, pretrained), seed, pictures, "classify", protocol
             ),
-            data_fingerprints={"pretrain": pictures, "evaluate": pictures},
+            data_fingerprints={"pretrain": pretrained, "evaluate": pictures},
         )
         write_predictions(folder, record, ClassPredictions(hashes, labels, predicted))
         write_records(folder / files.RESULTS, [record])

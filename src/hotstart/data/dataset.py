@@ -21,7 +21,7 @@ from hotstart.data.known import RealPictures, fetch_pictures
 from hotstart.data.quarantine import Quarantined, write_quarantine
 from hotstart.data.sample import COPIED, RENDERED, TRUTHS, Batch, Spec
 from hotstart.data.source import Found, Items, Source
-from hotstart.data.splits import SPLITS, assign_splits
+from hotstart.data.splits import NOTHING, SPLITS, assign_splits
 from hotstart.data.store import Store
 from hotstart.data.stretches import Stretches, cut_videos
 from hotstart.data.videos import VideoSource
@@ -37,6 +37,7 @@ class Dataset:
     labels: int64 (N,), positions in `classes`, -1 where none; groups: int64 (N,)
     pictures: of videos, the frame in the middle of each
     stretches: None for pictures; of videos, what each item is (a long one is several)
+    excluded: uint64 (M,), contents that are never pretrained on (see `leaks.exclude`)
     parts: int64 (N,), which stretch of its video each item is, where videos are the groups; or None
     """
 
@@ -65,6 +66,7 @@ class Dataset:
         self.stretches = stretches
         self.audio_offset_seconds = audio_offset_seconds
         self.real: RealPictures | None = None
+        self.excluded = NOTHING
         labels = None if found.labels is None else found.labels[rows].astype(np.int64)
         groups = None if found.groups is None else found.groups[rows]
         self.parts: npt.NDArray[np.int64] | None = None
@@ -282,7 +284,7 @@ def add_real(dataset: Dataset, real: str | Path, progress: Progress | None = Non
     """Read other DATA beside `dataset`, under `real_image`; never pictures of its test split."""
     other = open_dataset(real, size=dataset.size, progress=progress)
     seen = np.flatnonzero(other.split != SPLITS.index("test")).astype(np.int64)
-    dataset.real = RealPictures(other.pictures, seen, other.fingerprint)
+    dataset.real = RealPictures(other.pictures, seen, other.hashes[seen], other.fingerprint)
 
 
 def _require_some(

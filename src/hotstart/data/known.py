@@ -12,19 +12,33 @@ from torch import Tensor
 
 from hotstart.data.sample import Batch, Pictures
 from hotstart.data.source import Items
+from hotstart.data.splits import Hashes
 from hotstart.data.store import Integers, Store
+from hotstart.errors import DataError
 
 
 class RealPictures:
     """Another set's pictures under `real_image`; those of its test split are left out.
 
-    items: int64 (M,), which pictures of `pictures` may be seen; fingerprint: of the other set
+    items: int64 (M,), which pictures of `pictures` may be seen; hashes: uint64 (M,), their content
+    fingerprint: of the other set
     """
 
-    def __init__(self, pictures: Store, items: Integers, fingerprint: str) -> None:
+    def __init__(self, pictures: Store, items: Integers, hashes: Hashes, fingerprint: str) -> None:
         self.pictures = pictures
         self.items = items
+        self.hashes = hashes
         self.fingerprint = fingerprint
+
+    def without(self, excluded: Hashes) -> RealPictures:
+        """The same but for pictures with these hashes. Raises DataError where none is left."""
+        kept = ~np.isin(self.hashes, excluded)
+        if not kept.any():
+            raise DataError(
+                f"all {len(kept)} pictures of --real are in a test split of what is evaluated on, "
+                "and may not be seen; give other real pictures"
+            )
+        return RealPictures(self.pictures, self.items[kept], self.hashes[kept], self.fingerprint)
 
     def beside(self, indices: Integers, places: Tensor | None) -> Pictures:
         """One for each of the samples at int64 (B,) positions.

@@ -29,6 +29,7 @@ SPLIT_NAMES = {
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
+NOTHING: Hashes = np.empty(0, np.uint64)
 
 
 class Splittable(Protocol):
@@ -118,8 +119,10 @@ def assign_splits(
     return split
 
 
-def pretraining_split(dataset: Splittable) -> tuple[Integers, Integers]:
+def pretraining_split(dataset: Splittable, excluded: Hashes = NOTHING) -> tuple[Integers, Integers]:
     """Positions to pretrain on and positions held out for the pretext score, both ascending.
+
+    excluded: uint64 contents (hashes) that are in neither, as those of another set's test split
 
     Nothing of a test split, nor a copy of it elsewhere, is in either. Held out are 5 % of the
     rest, but at least the smaller of 300 and a fifth, at most 2,000, whole groups. Where groups are
@@ -127,7 +130,8 @@ def pretraining_split(dataset: Splittable) -> tuple[Integers, Integers]:
     held out, and the stretch before that is in neither, lest neighbours be on both sides.
     """
     test = dataset.split == TEST
-    rows = np.flatnonzero(~test & ~np.isin(dataset.hashes, dataset.hashes[test])).astype(np.int64)
+    never = np.concatenate([dataset.hashes[test], excluded])
+    rows = np.flatnonzero(~test & ~np.isin(dataset.hashes, never)).astype(np.int64)
     total = len(rows)
     held = min(2000, max(round(0.05 * total), min(300, total // 5)))
     family = families(dataset.hashes[rows], dataset.groups[rows])

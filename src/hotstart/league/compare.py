@@ -7,19 +7,19 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from hotstart.data import Dataset, open_dataset
-from hotstart.data.leaks import check_leaks
-from hotstart.errors import DataError, UsageError
+from hotstart.data import Dataset
+from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, LocalExecutor
 from hotstart.league.found import tell_found
 from hotstart.league.known import known_steps, read_known, take_over
-from hotstart.league.measures import data_key, open_for
+from hotstart.league.measures import data_key
+from hotstart.league.opening import Caching, exclude_tests, open_all
 from hotstart.league.plan import (
     Evaluation,
     Plan,
@@ -32,7 +32,6 @@ from hotstart.league.plan import (
 from hotstart.league.records import Record, read_records, write_records
 from hotstart.league.schedule import Listener, Schedule
 from hotstart.league.settings import (
-    DOWNSTREAM,
     LEAGUE,
     League,
     LeagueSettings,
@@ -47,7 +46,6 @@ LOCK, LOGS = "league.lock", "logs"
 STATISTICS, TABLE = "statistics.json", "table.md"
 PATIENCE_SECONDS = 10.0
 """How long to wait for the cells of a league that was just killed to end."""
-Caching = Callable[[str, int, int], None] | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def run_league(
         budget in minutes comes to as many steps as there.
     executor: where cells run; by default processes of this machine, `workers` at once.
     listener: called with each event of `schedule`, and before them with one of kind `found` for
-        each downstream data set: `sentences` on what is in it and what was left out
+        each downstream data set: `sentences` on what is in it and what was left out; one more on
+        what is not pretrained on, being in a test split of these
     Raises UsageError where `folder` holds another league, or one that is being run.
     """
     tell = listener or (lambda event: None)
@@ -103,11 +102,14 @@ def _run(
     caching: Caching,
     executor: Executor,
 ) -> Comparison:
-    datasets = _open(asked, caching)
+    datasets = open_all(asked, caching)
     league = _begin(asked, folder, datasets)
     for one in asked.evaluations:
         told = tell_found(datasets[data_key(one.kind, one.data)], one.kind, folder)
         tell({"kind": "found", "data": one.data, "sentences": told})
+    left_out = exclude_tests(asked, datasets)
+    if left_out:
+        tell({"kind": "found", "data": asked.data, "sentences": left_out})
     swept = {task: [one.name for one in variants(asked, task)] for task in asked.sweep}
     league = replace(league, variants=swept)
     entered, problems = contenders(asked, datasets[asked.data])
@@ -149,43 +151,14 @@ def _run(
     return Comparison(folder, league.steps, read_records(folder / RESULTS), statistics, problems)
 
 
-def _open(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
-    """Every data set by its `data_key`; those that are evaluated on have what that needs."""
-    first = open_dataset(
-        asked.data,
-        size=asked.size,
-        label=asked.label_of(asked.data),
-        group=asked.group,
-        audio_offset_seconds=asked.audio_offset_seconds,
-        progress=caching,
-    )
-    datasets = {asked.data: first}
-    for kind, data, _ in asked.evaluations:
-        key = data_key(kind, data)
-        if key not in datasets:
-            datasets[key] = open_for(
-                kind,
-                data,
-                size=first.size,
-                progress=caching,
-                **asked.reading_for(data, kind),
-            )
-        missing = set(DOWNSTREAM[kind].needs) - datasets[key].keys
-        if missing:
-            raise DataError(
-                f"{data} has no {', '.join(sorted(missing))}, which {kind} needs: give labelled "
-                f"data by `--on {kind}=DIR`"
-            )
-    if any(data_key(one.kind, one.data) == asked.data for one in asked.evaluations):
-        check_leaks(first, allowed=asked.allow_leak)
-    return datasets
-
-
 def _begin(asked: LeagueSettings, folder: Path, datasets: dict[str, Dataset]) -> League:
     """The league of the folder, written down before anything is run."""
     if (folder / SETTINGS).exists():
         raise UsageError(f"{folder} is the folder of a run; give a league one of its own by --out")
     fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
+    real = datasets[asked.data].real
+    if real is not None:
+        fingerprints[f"real={asked.real}"] = real.fingerprint
     if not (folder / LEAGUE).exists():
         league = League(asked, fingerprints)
         league.write(folder)

@@ -8,6 +8,7 @@ from typing import Any
 
 from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset
+from hotstart.data.leaks import write_hashes
 from hotstart.errors import DataError, HotstartError, UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.pretraining import check_names, material_of, settle
@@ -63,6 +64,8 @@ def contenders(
     def enter(task: str, encoder: str | None, name: str, variant: Variant | None = None) -> None:
         try:
             values = _values(asked, task, encoder, variant)
+            if len(dataset.excluded):
+                values["exclude"] = tuple(write_hashes(dataset.excluded))
             check_names(values)
             settings = settle(values, dataset)
             items = len(material_of(task, dataset).train)
@@ -163,6 +166,7 @@ def _values(
         "label": asked.label_of(asked.data),
         "group": asked.group,
         "audio_offset_seconds": asked.audio_offset_seconds,
+        "real": asked.real,
         "task_settings": {part: tables[part] for part in parts(task) if tables.get(part)},
         "variant": variant.name if variant is not None else None,
     }

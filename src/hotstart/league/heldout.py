@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hotstart.data import Dataset
+from hotstart.data.leaks import read_hashes, write_hashes
 from hotstart.errors import DataError
 from hotstart.training.folder import HELDOUT
 
@@ -18,7 +19,7 @@ OWN = 0.5
 def write_heldout(run: Path, hashes: npt.NDArray[np.uint64]) -> None:
     """`heldout.txt`: the content hash of each item held out, 16 hexadecimal digits a line."""
     part = run / (HELDOUT + ".part")
-    part.write_text("".join(f"{value:016x}\n" for value in hashes.tolist()), encoding="ascii")
+    part.write_text("".join(f"{word}\n" for word in write_hashes(hashes)), encoding="ascii")
     part.replace(run / HELDOUT)
 
 
@@ -41,8 +42,7 @@ def _read(run: Path) -> npt.NDArray[np.uint64]:
     path = run / HELDOUT
     again = f"`hotstart pretrain --resume {run}` writes it anew"
     try:
-        words = path.read_text(encoding="ascii").split()
-        kept = np.array([int(word, 16) for word in words], np.uint64)
+        kept = read_hashes(path.read_text(encoding="ascii").split())
     except FileNotFoundError:
         raise DataError(
             f"{path} is missing, so what the run was not trained on is not known; {again}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
+from hotstart.data.leaks import exclude, read_hashes
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.errors import DataError, UsageError
 from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
+from hotstart.league.trained_on import write_trained_on
 from hotstart.league.variants import SETTINGS
 from hotstart.league.versions import versions
 from hotstart.pretext.registry import find, own_settings, parts, task_class
@@ -64,15 +66,7 @@ def start(
 def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
     """Continue the run in `folder`, killed at whatever moment."""
     settings = files.load_run(folder)
-    dataset = open_dataset(
-        settings.data,
-        size=settings.size,
-        label=settings.label,
-        group=settings.group,
-        audio_offset_seconds=settings.audio_offset_seconds,
-        real=settings.real,
-        progress=caching,
-    )
+    dataset = _open(settings.model_dump(), caching)
     fabric = make_fabric(settings)
     fabric.launch()
     return _run(settings, dataset, folder, fabric, listener)
@@ -91,6 +85,12 @@ def calibrate(values: dict[str, Any], caching: Caching) -> int:
 def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings, Dataset]:
     """Settings with every default filled in, and the pictures."""
     check_names(values)
+    dataset = _open(values, caching)
+    return settle(values, dataset), dataset
+
+
+def _open(values: Mapping[str, Any], caching: Caching) -> Dataset:
+    """What is pretrained on, read as the settings `values` say."""
     dataset = open_dataset(
         values["data"],
         size=values.get("size"),
@@ -100,7 +100,8 @@ def _prepare(values: dict[str, Any], caching: Caching) -> tuple[PretrainSettings
         real=values.get("real"),
         progress=caching,
     )
-    return settle(values, dataset), dataset
+    exclude(dataset, read_hashes(values.get("exclude") or ()))
+    return dataset
 
 
 def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
@@ -147,7 +148,7 @@ def material_of(task: str, dataset: Dataset) -> Material:
                 f"{task} needs {key!r}, which {dataset.name} does not have; "
                 f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
             )
-    train_items, heldout = pretraining_split(dataset)
+    train_items, heldout = pretraining_split(dataset, dataset.excluded)
     there = np.flatnonzero(dataset.having(cls.needs))
     train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)
     if cls.uses_labels:
@@ -155,9 +156,11 @@ def material_of(task: str, dataset: Dataset) -> Material:
         train_items, heldout = np.intersect1d(train_items, usable), np.intersect1d(heldout, usable)
     if len(train_items) < LEAST_PICTURES:
         videos = dataset.stretches is not None
+        left_out = int(np.isin(dataset.hashes, dataset.excluded).sum())
         raise DataError(
             f"{dataset.name}: {len(train_items)} readable {'videos' if videos else 'pictures'} to "
             f"train on, at least {LEAST_PICTURES} are needed{FEWER_FRAMES * videos}"
+            + (f"; {left_out} are left out, being in another test split" if left_out else "")
         )
     # Data come class by class; in the order of their hashes every batch holds a bit of everything.
     heldout = heldout[np.argsort(dataset.hashes[heldout], kind="stable")]
@@ -179,6 +182,8 @@ def _run(
     material = material_of(settings.task, dataset)
     if fabric.is_global_zero:
         write_heldout(folder, dataset.hashes[material.heldout])
+        beside = [] if dataset.real is None else [dataset.real.hashes]
+        write_trained_on(folder, np.concatenate([dataset.hashes[material.train], *beside]))
     outcome = train(settings, material, folder, fabric, listener)
     if outcome is not None:
         write_maps(
@@ -224,8 +229,9 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     if not settings.audio_offset_seconds:  # runs from before there was sound keep their hash
         del asked["audio_offset_seconds"]
-    if settings.real is None:  # and those from before there were real pictures beside others
-        del asked["real"]
+    for later in ("real", "exclude"):  # and those from before there were these
+        if asked[later] is None:
+            del asked[later]
     return settings_hash(asked | resolved)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hotstart.config import PretrainSettings
 from hotstart.data import Dataset, add_real
+from hotstart.data.leaks import exclude, read_hashes
 from hotstart.errors import TrainingError, UsageError
 from hotstart.league.heldout import heldout_in
 from hotstart.pretext.registry import task_class
@@ -46,6 +47,7 @@ def rebuild_task(run: Path, dataset: Dataset) -> Rebuilt:
         raise UsageError(f"{run}: no checkpoint left, so the task's heads are gone")
     if settings.real is not None and dataset.real is None:
         add_real(dataset, settings.real)
+        exclude(dataset, read_hashes(settings.exclude or ()))
     held = heldout_in(run, dataset)
     is_own = held is not None
     cls = task_class(settings.task)

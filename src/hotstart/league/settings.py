@@ -64,6 +64,8 @@ class LeagueSettings(Settings):
     group: str | None = None
     audio_offset_seconds: float = 0.0
     """By how much the sound of videos, wherever they are read, comes after their frames."""
+    real: str | None = None
+    """Real pictures that are read beside rendered ones, by every pretraining."""
     allow_leak: bool = False
     """Whether a picture, by its bytes, may be in two splits of what is evaluated on."""
     ignore_index: tuple[int, ...] = ()

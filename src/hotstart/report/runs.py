@@ -156,6 +156,8 @@ def _read_settings(run: Run) -> dict[str, Any]:
     tables = _read_toml(run, SETTINGS)
     own = tables.pop("run", {})
     flat = dict(own) if isinstance(own, dict) else {}
+    if isinstance(flat.get("exclude"), list):  # thousands, which nobody reads
+        flat["exclude"] = f"{len(flat['exclude']):,} items"
     flat.update(_flatten(tables.pop("task", {})))
     flat.update(_flatten(tables))
     return flat

@@ -21,7 +21,7 @@ from hotstart.training.sheet import draw_sheet
 
 SETTINGS, ENCODER, LOG, RESULTS = "run.toml", "encoder.safetensors", "log.jsonl", "results.jsonl"
 CHECKPOINTS, PANELS, QUARANTINE = "checkpoint", "panels", "quarantine.csv"
-HELDOUT = "heldout.txt"
+HELDOUT, TRAINED_ON = "heldout.txt", "trained_on.npy"
 
 EXPORT = "encoder-{}.safetensors"
 """A further encoder of a task that trains several (`PretextTask.exports`)."""
