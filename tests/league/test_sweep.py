@@ -13,6 +13,7 @@ from hotstart.config import PretrainSettings, parse
 from hotstart.errors import UsageError
 from hotstart.league.asked import asked_for
 from hotstart.league.contenders import variants
+from hotstart.league.difficulty import sweeps
 from hotstart.league.records import Record, read_records
 from hotstart.league.settings import check, read_league
 from hotstart.league.variants import (
@@ -157,6 +158,23 @@ def test_a_league_with_a_sweep(class_folder: Path, tmp_path: Path) -> None:
     assert again.ran == []
     with pytest.raises(UsageError, match="sweep is"):
         league(class_folder, folder, Pretence(), **INPAINTING)
+
+
+def test_difficulty_is_told_by_the_headline_and_not_by_what_stands_beside_it() -> None:
+    """Of `deep_cluster` by its accuracy, whatever its clusterings agree on."""
+    records = [
+        Record(
+            *("deep_cluster", "resnet10_narrow", "x", "pretext", None, None, None, "heldout", seed),
+            *(metric, value, 0.0, f"clusters={clusters}"),
+        )
+        for clusters in (10, 20)
+        for seed in (0, 1)
+        for metric, value in (("accuracy", clusters / 100), ("nmi", 0.7))
+        if metric == "accuracy" or clusters == 20
+    ]
+    (swept,) = sweeps(records, [])
+    assert swept.metric == "accuracy"
+    assert [(one.value, one.pretext, one.n) for one in swept.points] == [(10, 0.1, 2), (20, 0.2, 2)]
 
 
 def test_known_records_are_told_as_this_league_tells_them(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from hotstart.augment import centre_view
+from hotstart.data import Subset
+from hotstart.pretext.generation import bigan
 from hotstart.pretext.generation.bigan import Bigan
 from hotstart.pretext.spread import PROJECTION_STD
-from tests.conformance.material import carried, fit, play
+from tests.conformance.material import carried, fit, material_from, play
 from tests.pretext.test_from_noise import draws, make, noise_pictures
 from tests.pretext.test_gan import squares
 
@@ -131,6 +135,57 @@ def test_reconstruction_and_collapse_show_in_the_metrics() -> None:
     metrics = play(task, views, "encoder_and_generator").metrics
     assert metrics[PROJECTION_STD] == pytest.approx(0, abs=1e-4)
     assert {"diversity", "reconstruction_psnr_db"} < set(metrics)
+
+
+def test_the_score_tells_how_near_heldout_pictures_come_back() -> None:
+    """Donahue 2017 compares x with G(E(x)) by eye; here by PSNR, one picture at a time."""
+    task = made_task().eval()
+    batches = [noise_pictures(rows, seed=rows) for rows in (5, 3)]
+    with torch.no_grad():
+        task.mean_picture.uniform_()
+        for weight in task.generator.parameters():
+            weight.add_(0.1)  # What is scored is its average, which stays.
+    score = task.score(batches, draws(1))
+    (again,) = score.others
+    pictures = torch.cat([centre_view(batch["image"], 32) for batch in batches])
+    with torch.no_grad():
+        made = task.averaged(2 * task.latent(pictures) - 1)
+    own = [10 * math.log10(1 / error.square().mean()) for error in made - pictures]
+    mean = [10 * math.log10(1 / error.square().mean()) for error in task.mean_picture - pictures]
+    assert score.metric == "frechet_random_conv"
+    assert (again.metric, again.examples) == ("reconstruction_psnr_db", 8)
+    assert again.value == pytest.approx(sum(own) / 8, rel=1e-4)
+    assert again.trivial == pytest.approx(sum(mean) / 8, rel=1e-4)
+
+
+def test_pictures_that_come_back_as_they_were_score_the_most_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task, batch = made_task().eval(), noise_pictures(4)
+    whole = centre_view(batch["image"], 32)
+    monkeypatch.setattr(task, "show", lambda noise: whole)
+    (again,) = task.score([batch], draws(1)).others
+    assert again.value == pytest.approx(10 * math.log10(12 * 255**2))
+    assert again.trivial is not None
+    assert again.trivial < 15
+
+
+def test_the_mean_picture_is_of_those_trained_on_and_is_saved(
+    class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bigan, "CHUNK", 7)
+    material = material_from(class_folder)
+    task, items = made_task(), material.train[::9]
+    task.prepare(Subset(material.dataset, items), tmp_path, draws(1))
+    pictures = centre_view(material.dataset.batch(items, ("image",))["image"], 32)
+    torch.testing.assert_close(task.mean_picture, pictures.mean(0))
+    again = made_task()
+    again.load_state_dict(task.state_dict())
+    assert torch.equal(again.mean_picture, task.mean_picture)
+    monkeypatch.setattr(bigan, "LOOKED_AT", 3)
+    task.prepare(Subset(material.dataset, items), tmp_path, draws(1))
+    few = pictures[np.linspace(0, len(items) - 1, 3).astype(int)]
+    torch.testing.assert_close(task.mean_picture, few.mean(0))
 
 
 @pytest.mark.slow

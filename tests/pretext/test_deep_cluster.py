@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hotstart.data.draws import Draws
 from hotstart.errors import UsageError
+from hotstart.pretext.clustering import agreement
 from hotstart.pretext.context.deep_cluster import DeepCluster
 from hotstart.training.loop import Material
 from tests.conformance.material import draws, first_batch, make_loop, make_task, material_from, play
@@ -125,6 +126,28 @@ def test_always_naming_the_largest_cluster_scores_chance(material: Material) -> 
     assert score.trivial == pytest.approx(1 / 3)
     assert score.value == pytest.approx(1 / 3)
     assert score.examples == 40
+
+
+def test_the_score_tells_how_far_the_last_two_clusterings_agree(material: Material) -> None:
+    """Caron 2018, section 4.1: between the epochs t - 1 and t, once there are two."""
+    task = build(material).eval()
+    batches = [material.dataset.batch(material.heldout, tuple(task.needs))]
+    scores, seen = [task.score(batches, draws(0, 1))], []
+    for number in range(3):
+        h = features(material).roll(number**2, 0)
+        task.before_epoch(lambda h=h: h, epoch(number))  # type: ignore[misc]
+        seen.append(task.assignments.numpy().copy())
+        scores.append(task.score(batches, draws(0, 1)))
+    assert [len(score.others) for score in scores] == [0, 0, 1, 1]
+    for score, first, second in zip(scores[2:], seen, seen[1:], strict=False):
+        (agreed,) = score.others
+        assert (score.metric, agreed.metric) == ("accuracy", "nmi")
+        assert agreed.value == pytest.approx(agreement(first, second))
+        assert (agreed.trivial, agreed.examples) == (0.0, task.info.items)
+    assert 0 < scores[2].others[0].value != scores[3].others[0].value
+    again = build(material).eval()
+    again.load_state_dict(task.state_dict())
+    assert again.score(batches, draws(0, 1)) == scores[3]
 
 
 def test_heldout_pseudo_labels_stay_those_of_the_last_clustering(material: Material) -> None:

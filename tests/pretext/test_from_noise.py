@@ -83,7 +83,7 @@ def test_without_augmentation_none_is_drawn_or_done() -> None:
 def test_score_is_the_distance_of_made_from_whole_pictures(name: str) -> None:
     task = make(name).eval()
     batches = [noise_pictures(12, seed=seed) for seed in range(3)]
-    score = task.score(iter(batches), draws(1))
+    score = task.score(batches, draws(1))
     assert score.metric == "frechet_random_conv"
     assert score.examples == 36
     space = frechet.RandomConv()
@@ -100,12 +100,12 @@ def test_score_is_the_distance_of_made_from_whole_pictures(name: str) -> None:
 def test_the_trivial_value_is_that_of_the_generator_before_training(name: str) -> None:
     task = make(name)
     batches = [noise_pictures(8, seed=seed) for seed in range(2)]
-    before = task.eval().score(iter(batches), draws(1))
+    before = task.eval().score(batches, draws(1))
     first = [p.clone() for p in task.untrained.parameters()]
     with torch.no_grad():
         for weight in task.averaged.parameters():
             weight.normal_()
-    after = task.score(iter(batches), draws(1))
+    after = task.score(batches, draws(1))
     assert after.value != before.value
     assert after.trivial == before.trivial
     trained = {id(p) for player in task.players().values() for p in player.parameters}
@@ -124,10 +124,10 @@ def test_a_perfect_generator_scores_near_zero_and_a_collapsed_one_does_not(
     batches = [noise_pictures(64, seed=seed) for seed in range(2)]
     others = iter([centre_view(noise_pictures(64, seed=9 + i)["image"], SIZE) for i in range(2)])
     monkeypatch.setattr(task, "show", lambda noise: next(others))
-    perfect = task.score(iter(batches), draws(1))
+    perfect = task.score(batches, draws(1))
     one = centre_view(noise_pictures(1, seed=9)["image"], SIZE)
     monkeypatch.setattr(task, "show", lambda noise: one.expand(len(noise), -1, -1, -1))
-    collapsed = task.score(iter(batches), draws(1))
+    collapsed = task.score(batches, draws(1))
     assert perfect.trivial is not None
     assert perfect.value < 0.2 * perfect.trivial
     assert collapsed.value > 2 * perfect.value

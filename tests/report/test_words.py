@@ -25,6 +25,13 @@ def test_recalls_are_shares_with_a_name(metric: str, name: str) -> None:
     assert trivial_name(metric) == "chance"
 
 
+def test_metrics_beside_the_headline_have_names() -> None:
+    assert metric_name("reconstruction_psnr_db") == "PSNR of the reconstruction"
+    assert quantity(17.234, "reconstruction_psnr_db") == quantity(17.234, "psnr_db")
+    assert metric_name("nmi") == "NMI of the last two clusterings"
+    assert quantity(0.1234, "nmi") == "0.123"
+
+
 def test_among_how_many() -> None:
     assert sought_among({"among": [32, 32]}) == " among 32"
     assert sought_among({"among": [20, 1000]}) == " among 20 to 1,000"

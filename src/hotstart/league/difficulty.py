@@ -67,9 +67,9 @@ def sweeps(records: Iterable[Record], arenas: Iterable[Arena]) -> list[Sweep]:
     swept: dict[tuple[str, str, str], dict[str, tuple[Any, str | None]]] = {}
     for record in records:
         if record.downstream == "pretext" and record.split == "heldout":
-            own.setdefault(Who(record.task, record.encoder, record.variant), {})[record.seed] = (
-                record
-            )
+            who = Who(record.task, record.encoder, record.variant)
+            # The headline comes first, then what else the task measures.
+            own.setdefault(who, {}).setdefault(record.seed, record)
         if record.variant is not None:
             setting, value = read_variant(record.variant)
             values = swept.setdefault((record.task, record.encoder, setting), {})

@@ -44,12 +44,14 @@ METRICS = {
     "ap75": "average precision at IoU 0.75",
     "positive_first": "positive ranked first",
     "psnr_db": "PSNR",
+    "reconstruction_psnr_db": "PSNR of the reconstruction",
     "corner_error": "corner error (sides of the picture, less is better)",
     "chroma_error": "chroma error",
     "end_point_error": "end-point error (sides of the picture, less is better)",
     "best_f": "best F-measure",
     "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",
+    "nmi": "NMI of the last two clusterings",
 }
 SPLITS = {"val": "validation split", "test": "test split", "heldout": "held-out pictures"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -34,6 +34,7 @@ from hotstart.pretext.task import (
     OptimiserSettings,
     Panel,
     Progress,
+    Score,
     Settings,
     Step,
     Views,
@@ -110,6 +111,20 @@ class DeepCluster(ClusterTask):
         step = super().forward(views, progress, player)
         agreed = {"nmi": self.nmi} if self.clusterings > 1 else {}
         return replace(step, metrics=step.metrics | agreed)
+
+    @torch.no_grad()
+    def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
+        """As for any clusters; and the `nmi` of the last two clusterings, where there were two.
+
+        It is of the pictures that were trained on, whatever `batches` hold. Trivial is 0, of
+        clusterings independent of each other in the limit of many pictures. By chance it is higher
+        where clusters are small: with K = sqrt(N), 0.17 of 240 pictures and 0.11 of 48,000.
+        """
+        score = super().score(batches, rng)
+        if self.clusterings < 2:
+            return score
+        agreed = Score("nmi", float(self.nmi), 0.0, len(self.assignments))
+        return replace(score, others=(agreed,))
 
     @torch.no_grad()
     def pseudo_labels(self, pictures: Pictures) -> Tensor:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hotstart.augment import centre_view
+from hotstart.data import Subset
 from hotstart.encoders import Encoder, JointDiscriminator, mlp
 from hotstart.pretext.adversarial import discriminator_loss, diversity, judgement, statistics_kept
+from hotstart.pretext.distributed import first_decides
 from hotstart.pretext.from_noise import ROWS, FromNoise, FromNoiseSettings
 from hotstart.pretext.reconstruction import psnr_db
 from hotstart.pretext.spread import PROJECTION_STD, dimension_std
@@ -21,6 +27,7 @@ from hotstart.pretext.task import (
     Panel,
     Player,
     Progress,
+    Score,
     Settings,
     Step,
     Views,
@@ -29,6 +36,7 @@ from hotstart.pretext.task import (
 from hotstart.pretext.two_views import at_least_float
 
 RECONSTRUCTED = 16  # Pictures of a batch whose reconstruction is logged.
+LOOKED_AT, CHUNK = 512, 64  # Pictures that the mean one is of, and how many are read at a time.
 
 
 class BiganSettings(FromNoiseSettings):
@@ -63,6 +71,7 @@ class Bigan(FromNoise):
     )
     batch_size: ClassVar[int] = 32
     settings: BiganSettings
+    mean_picture: Tensor
 
     def __init__(self, encoder: Encoder, settings: BiganSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
@@ -70,6 +79,17 @@ class Bigan(FromNoise):
         self.discriminator = JointDiscriminator(
             info.size, settings.noise, width=settings.adversary_width
         )
+        self.register_buffer("mean_picture", torch.full((3, info.size, info.size), 0.5))
+
+    @torch.no_grad()
+    def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
+        """The mean of up to 512 pictures: what can be answered without looking."""
+        picked = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(np.int64)
+        total = torch.zeros_like(self.mean_picture)
+        for start in range(0, len(picked), CHUNK):
+            part = dataset.batch(picked[start : start + CHUNK], self.needs)
+            total += self._whole(part).sum(0)
+        first_decides(self.mean_picture.copy_(total / len(picked)))
 
     def players(self) -> dict[str, Player]:
         """Encoder and generator on one side, then the discriminator."""
@@ -120,6 +140,24 @@ class Bigan(FromNoise):
         with statistics_kept(self.generator):
             again = self.make(latent)
         return psnr_db(again, image, torch.ones_like(image[:, :1], dtype=torch.bool)).mean()
+
+    @torch.no_grad()
+    def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
+        """As of all tasks that make pictures from noise; and how near pictures come back.
+
+        `reconstruction_psnr_db` is the mean over whole held-out pictures of the PSNR of G(E(x)),
+        G being its moving average. Trivial is to answer the mean picture, of those trained on.
+        """
+        score = super().score(batches, rng)
+        value, trivial, rows = 0.0, 0.0, 0
+        for batch in batches:
+            whole = self._whole(batch)
+            value += float(psnr_db(self.show(self.latent(whole)), whole).sum())
+            trivial += float(psnr_db(self.mean_picture.expand_as(whole), whole).sum())
+            rows += len(whole)
+        count = max(rows, 1)
+        again = Score("reconstruction_psnr_db", value / count, trivial / count, rows)
+        return replace(score, others=(again,))
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
