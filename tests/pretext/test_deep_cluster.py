@@ -143,7 +143,9 @@ def test_the_score_tells_how_far_the_last_two_clusterings_agree(material: Materi
         (agreed,) = score.others
         assert (score.metric, agreed.metric) == ("accuracy", "nmi")
         assert agreed.value == pytest.approx(agreement(first, second))
-        assert (agreed.trivial, agreed.examples) == (0.0, task.info.items)
+        assert agreed.examples == task.info.items
+        assert agreed.trivial is not None
+        assert 0 < agreed.trivial < 0.1  # four clusters of 200 pictures, one of them shuffled
     assert 0 < scores[2].others[0].value != scores[3].others[0].value
     again = build(material).eval()
     again.load_state_dict(task.state_dict())

@@ -80,6 +80,7 @@ class DeepCluster(ClusterTask):
     matrix: Tensor
     centroids: Tensor
     nmi: Tensor
+    nmi_by_chance: Tensor
     epochs: Tensor
     clusterings: Tensor
 
@@ -94,6 +95,7 @@ class DeepCluster(ClusterTask):
         self.register_buffer("matrix", torch.eye(encoder.dim)[:, :components])
         self.register_buffer("centroids", torch.randn(self.clusters, components))
         self.register_buffer("nmi", torch.zeros(()))
+        self.register_buffer("nmi_by_chance", torch.zeros(()))
         self.register_buffer("epochs", torch.zeros((), dtype=torch.int64))
         self.register_buffer("clusterings", torch.zeros((), dtype=torch.int64))
 
@@ -116,14 +118,14 @@ class DeepCluster(ClusterTask):
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
         """As for any clusters; and the `nmi` of the last two clusterings, where there were two.
 
-        It is of the pictures that were trained on, whatever `batches` hold. Trivial is 0, of
-        clusterings independent of each other in the limit of many pictures. By chance it is higher
-        where clusters are small: with K = sqrt(N), 0.17 of 240 pictures and 0.11 of 48,000.
+        It is of the pictures that were trained on, whatever `batches` hold. Trivial is that of the
+        same two clusterings with the pictures of the last one shuffled: with K = sqrt(N), some
+        0.17 of 240 pictures and 0.11 of 48,000.
         """
         score = super().score(batches, rng)
         if self.clusterings < 2:
             return score
-        agreed = Score("nmi", float(self.nmi), 0.0, len(self.assignments))
+        agreed = Score("nmi", float(self.nmi), float(self.nmi_by_chance), len(self.assignments))
         return replace(score, others=(agreed,))
 
     @torch.no_grad()
@@ -163,12 +165,14 @@ class DeepCluster(ClusterTask):
         mean, matrix = whitening(h, self.matrix.shape[1])
         points = whitened(h, mean, matrix)
         centroids, assignments = kmeans(points, self.clusters, rng.named("clusters").generator)
+        shuffled = rng.named("shuffled").generator.permutation(assignments.numpy())
         found = {
             self.mean: mean,
             self.matrix: matrix,
             self.centroids: centroids,
             self.assignments: assignments,
             self.nmi: torch.tensor(agreement(before, assignments.numpy())),
+            self.nmi_by_chance: torch.tensor(agreement(before, shuffled)),
             self.balance: torch.tensor(balance(assignments.numpy(), self.clusters)),
         }
         for buffer, value in found.items():
