@@ -14,6 +14,7 @@ VIEW_SIZES = (32, 64, 128, 224)
 VIEWS_FROM_JPEG = {"lightly": 3.0}
 LOOP_OVER_BARE = 0.95
 TIMES_SOONER = 4.0
+INDEX_PEERS = ("ImageFolder", "LightlyDataset")
 OVER_FLOOR, BYTES_A_FILE, SECOND_START_SECONDS = 2.0, 60.0, 0.3
 CACHE = {"kept whole": 1.3, "scaled decoding": 3.0}
 CACHE_PEERS = ("Pillow", "torchvision")
@@ -108,6 +109,10 @@ def index(rows: list[Row]) -> Iterable[Line]:
     least = min(ours, key=lambda row: row["files"])
     of = f"of {most['files']:,} files"
     yield at_most(f"discover {of}, over scandir and stat", most["over_floor"], OVER_FLOOR, "x")
+    for row in rows:
+        if row["files"] == most["files"] and row["contender"] in INDEX_PEERS:
+            what = f"discover {of}, by {row['contender']}, which looks at no file"
+            yield Line(what, f"{row['over_floor']:.3g}x", "(peer)", met=True)
     yield at_most(f"memory {of}, a file", most["bytes_a_file"], BYTES_A_FILE, " bytes")
     growth = most["seconds"] / least["seconds"] / (most["files"] / least["files"])
     yield at_most(f"time a file {of}, over that of {least['files']:,}", growth, 1.25, "x")
@@ -160,6 +165,8 @@ def memory(rows: list[Row]) -> Iterable[Line]:
         what = f"memory of pretraining, {name}, {max(peaks):,} over {min(peaks):,} pictures"
         line = at_most(what, growth, FLAT, "x")
         yield line if name == "hotstart" else Line(what, line.measured, "(peer)", True)
+        peak = max(row["peak_megabytes"] for row in rows if row["contender"] == name)
+        yield Line(f"memory of pretraining, {name}, at its peak", f"{peak:,.0f} MB", "(told)", True)
 
 
 def video(rows: list[Row]) -> Iterable[Line]:
