@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hotstart.encoders import Encoder
 from hotstart.pretext.distributed import gather
+from hotstart.pretext.two_views import at_least_float
 
 FOLDS = 4
 
@@ -43,7 +44,8 @@ class DomainJudge(nn.Module):
         training = encoder.training
         encoder.eval()
         weights, bias = self.solve(encoder)
-        answers = encoder(torch.cat([made, real])).float() @ weights + bias
+        h = at_least_float(encoder(torch.cat([made, real])))
+        answers = h @ weights.to(h) + bias.to(h)
         encoder.train(training)
         return answers[: len(made)], answers[len(made) :]
 
@@ -54,8 +56,9 @@ class DomainJudge(nn.Module):
         if seen == 0:
             weights = torch.zeros(encoder.dim, device=self.made.device)
             return weights, weights.sum()
-        features = encoder(torch.cat([self.made[:seen], self.real[:seen]]).float() / 255)
-        return linear_answer(features[:seen].float(), features[seen:].float(), self.ridge)
+        pictures = torch.cat([self.made[:seen], self.real[:seen]]) / 255
+        features = at_least_float(encoder(pictures))
+        return linear_answer(features[:seen], features[seen:], self.ridge)
 
     @torch.no_grad()
     def remember(self, made: Tensor, real: Tensor) -> None:
