@@ -192,12 +192,19 @@ def test_against_the_judge_features_become_alike() -> None:
 
 
 def batches(task: Rendered, material: Material, shuffled: bool = False) -> Any:
-    batch: Any = dict(material.dataset.batch(material.train, task.needs))
-    if shuffled:
-        order = torch.randperm(len(material.train), generator=torch.Generator().manual_seed(0))
+    """64 pictures at a time; shuffled: beside the truth of others."""
+    whole: Any = dict(material.dataset.batch(material.train, task.needs))
+    count, rng = len(material.train), np.random.default_rng(0)
+    others = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+
+    def views(step: int) -> dict[str, torch.Tensor]:
+        rows = torch.from_numpy(rng.choice(count, 64, replace=False))
+        batch: Any = {"image": whole["image"].select(rows)}
         for key in ("depth", "normals", "contours"):
-            batch[key] = batch[key][order]
-    return lambda step: task.views(batch, draws(step, len(material.train)))
+            batch[key] = whole[key][others[rows] if shuffled else rows]
+        return task.views(batch, draws(step, 64))
+
+    return views
 
 
 def heldout(task: Rendered, material: Material) -> list[Batch]:
@@ -205,13 +212,17 @@ def heldout(task: Rendered, material: Material) -> list[Batch]:
 
 
 @pytest.mark.slow
-def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(material: Material) -> None:
-    torch.manual_seed(0)
+def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(tmp_path: Path) -> None:
+    """Of 800 pictures; 64 are learnt by heart, and then the mean of depths is nearer."""
+    world = WORLD.replace("n=112", "n=848")
+    folder = api.render(world, tmp_path / "w", form="shards", processes=1)
+    material = Material(open_dataset(str(folder), size=32), np.arange(800), np.arange(800, 848))
     found = {}
     for shuffled in (False, True):
+        torch.manual_seed(0)
         task = make_task("rendered", material, 64)
         assert isinstance(task, Rendered)
-        fit(task, batches(task, material, shuffled), 80, 4e-3, decay=True)
+        fit(task, batches(task, material, shuffled), 240, 4e-3, decay=True)
         score = task.eval().score(heldout(task, material), Draws(0, 0, total=1))
         found[shuffled] = {one.metric: one for one in score.each}
     true, false = found[False], found[True]
