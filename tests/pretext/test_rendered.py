@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ from hotstart.pretext.free_labels.geometry_maps import (
 from hotstart.pretext.free_labels.rendered import Rendered, RenderedSettings
 from hotstart.pretext.task import Batch
 from hotstart.training.loop import Material
-from tests.conformance.material import draws, fit, make_task
+from tests.conformance.material import make_task
 
 WORLD = "world:images?n=112&size=32&samples=4"
 
@@ -191,62 +190,8 @@ def test_against_the_judge_features_become_alike() -> None:
     assert accuracy() < 0.54
 
 
-def batches(task: Rendered, material: Material, shuffled: bool = False) -> Any:
-    """64 pictures at a time; shuffled: beside the truth of others."""
-    whole: Any = dict(material.dataset.batch(material.train, task.needs))
-    count, rng = len(material.train), np.random.default_rng(0)
-    others = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-
-    def views(step: int) -> dict[str, torch.Tensor]:
-        rows = torch.from_numpy(rng.choice(count, 64, replace=False))
-        batch: Any = {"image": whole["image"].select(rows)}
-        for key in ("depth", "normals", "contours"):
-            batch[key] = whole[key][others[rows] if shuffled else rows]
-        return task.views(batch, draws(step, 64))
-
-    return views
-
-
 def heldout(task: Rendered, material: Material) -> list[Batch]:
     return [material.dataset.batch(material.heldout, task.needs)]
-
-
-@pytest.mark.slow
-def test_it_learns_what_the_engine_knows_and_not_what_it_does_not(tmp_path: Path) -> None:
-    """Of 800 pictures; 64 are learnt by heart, and then the mean of depths is nearer."""
-    world = WORLD.replace("n=112", "n=848")
-    folder = api.render(world, tmp_path / "w", form="shards", processes=1)
-    material = Material(open_dataset(str(folder), size=32), np.arange(800), np.arange(800, 848))
-    found = {}
-    for shuffled in (False, True):
-        torch.manual_seed(0)
-        task = make_task("rendered", material, 64)
-        assert isinstance(task, Rendered)
-        fit(task, batches(task, material, shuffled), 240, 4e-3, decay=True)
-        score = task.eval().score(heldout(task, material), Draws(0, 0, total=1))
-        found[shuffled] = {one.metric: one for one in score.each}
-    true, false = found[False], found[True]
-    assert true["depth_close"].value > (true["depth_close"].trivial or 1) + 0.05
-    # From another picture's truth it still learns where floors and skies are, and no more.
-    assert true["depth_rmse_metres"].value < false["depth_rmse_metres"].value
-    assert true["normals_degrees"].value < false["normals_degrees"].value - 0.5
-
-
-def test_the_mean_that_it_is_held_against_is_of_known_places(material: Material) -> None:
-    """Sky counts as 100 m nowhere: half of each picture is sky, the rest 4 to 6 m away."""
-    task = make_task("rendered", material, 64)
-    batch: Any = dict(heldout(task, material)[0])  # type: ignore[arg-type]
-    rows = len(batch["image"])
-    batch["depth"] = torch.full_like(batch["depth"], float("inf"))
-    batch["normals"] = torch.zeros_like(batch["normals"])
-    above = torch.arange(rows)[:, None] % 2 == torch.arange(batch["depth"].shape[-1]) % 2
-    there = above[:, None, None].expand_as(batch["depth"])
-    batch["depth"][there] = torch.linspace(4, 6, rows)[:, None, None, None].expand_as(there)[there]
-    batch["normals"][there.expand_as(batch["normals"])] = 3**-0.5
-    score = task.eval().score([batch], Draws(0, 0, total=1))
-    trivial = {one.metric: one.trivial for one in score.each}
-    assert trivial["depth_rmse_metres"] == pytest.approx(2 / 12**0.5, rel=0.1)
-    assert trivial["depth_close"] == 1.0
 
 
 def test_real_pictures_come_from_the_other_set_and_never_from_its_test_split(
