@@ -10,7 +10,7 @@ import hotstart
 ROOT = Path(hotstart.__file__).parent
 ROOMS = ["data", "world", "augment", "encoders", "pretext", "training", "downstream", "league"]
 ROOMS += ["report", "export"]
-FOR_ALL = {"errors", "config", "__init__"}
+FOR_ALL = {"errors", "config", "data_names", "__init__"}
 
 
 def imports(path: Path) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hotstart.compare_api import calibrate as calibrate
 from hotstart.compare_api import compare as compare
 from hotstart.config import PretrainSettings, Stem
+from hotstart.data_names import check_data
 from hotstart.demo_api import demo as demo
 from hotstart.errors import UsageError
 from hotstart.evaluate_api import evaluate as evaluate
@@ -113,6 +114,7 @@ def pretrain(
         check_asked(name, values["task"])
         for key in own:
             check_setting(name, key)
+    check_data(values["data"])
     if not {"steps", "epochs", "minutes"} & set(values):
         values["minutes"] = DEFAULT_MINUTES
     from hotstart.league.pretraining import start
@@ -140,6 +142,7 @@ def embed(
     label, group, audio_offset_seconds: how `data` is read, see `open_dataset`; a run's own data as
     it was trained, unless said.
     """
+    check_data(data)
     from hotstart.data import open_dataset
     from hotstart.league.embedding import write_embedding
     from hotstart.league.subject import open_subject, reading_for
@@ -194,6 +197,7 @@ def gallery(
     for name, own in (task_settings or {}).items():
         for key in own:
             check_setting(name, key)
+    check_data(data)
     from hotstart.league.asked import asked_for
 
     asked = asked_for(tasks, [Path(folder) for folder in runs], makes=save is not None)

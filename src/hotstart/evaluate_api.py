@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hotstart.config import PretrainSettings, Protocol, Split, Stem
+from hotstart.data_names import check_data
 from hotstart.errors import UsageError
 from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.records import Record
@@ -63,6 +64,7 @@ def evaluate(
         raise UsageError(f"--on {on!r}: valid are {', '.join(DOWNSTREAM)}, pretext")
     if on in DOWNSTREAM:
         protocols = DOWNSTREAM[on].known(on, protocols)
+    check_data(data)
     from hotstart.league.evaluation import evaluate_subject
     from hotstart.league.found import tell_found
     from hotstart.league.measures import open_for

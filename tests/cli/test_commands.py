@@ -53,6 +53,13 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("gallery", "--help"),
         ("gallery", "digits:", "--tasks", "simclr,rotatoin"),
         ("gallery", "digits:", "--set", "simclr.temprature=1"),
+        ("pretrain", "nope"),
+        ("pretrain", "digits:", "--size", "4"),
+        ("compare", "nope", "--tasks", "simclr"),
+        ("compare", "digits:", "--tasks", "simclr", "--on", "classify=nope"),
+        ("evaluate", "runs/one", "--data", "nope"),
+        ("embed", "runs/one", "nope", "-o", "features.parquet"),
+        ("gallery", "nope"),
     ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:

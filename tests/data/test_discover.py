@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hotstart.data import open_dataset
+from hotstart.data import named, open_dataset
 from hotstart.data.discover import discover
 from hotstart.data.splits import SPLITS
+from hotstart.data_names import DIGITS, NAMES, check_data
 from hotstart.errors import DataError, UsageError
 from tests.data.conftest import Make
 
@@ -158,3 +159,11 @@ def test_folder_of_unreadable_files_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"none of the 1 pictures .* a.png: empty"):
         open_dataset(tmp_path, size=32)
+
+
+def test_every_name_that_is_told_is_one_that_is_known(tmp_path: Path) -> None:
+    assert set(NAMES) == {DIGITS, *named._TORCHVISION}
+    for name in (*NAMES, "CIFAR-10", "world:images?n=2", f"frames:{tmp_path}", tmp_path, None):
+        check_data(name)
+    with pytest.raises(DataError, match="no file or folder 'cifra10'.*nearest: cifar10"):
+        check_data("cifra10")

@@ -236,3 +236,19 @@ def test_sixteen_pictures_are_learnt_by_heart_in_both_ways(material: Material) -
 def test_the_module_says_what_it_divides_by() -> None:
     assert "1708.07860" in (composite.Composite.__doc__ or "")
     assert "rotation, simclr" in (task_class("rotation+simclr").__doc__ or "").splitlines()[0]
+
+
+def test_further_metrics_and_further_encoders_are_kept(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = build("rotation+bigan", material).eval()
+    batches = [material.dataset.batch(material.heldout[:ROWS], tuple(task.needs))]
+    names = [one.metric for one in task.score(batches, draws(0, 1)).each]
+    alone = make_task("bigan", material, ROWS).eval().score(batches, draws(0, 1)).each
+    assert names == ["rotation.accuracy", *(f"bigan.{one.metric}" for one in alone)]
+    assert len(names) == 3
+    assert task.exports() == {}
+    first, second = task.parts
+    monkeypatch.setattr(first, "exports", lambda: {"sound": 1, "motion": 2})
+    monkeypatch.setattr(second, "exports", lambda: {"sound": 3})
+    assert task.exports() == {"rotation-sound": 1, "motion": 2, "bigan-sound": 3}

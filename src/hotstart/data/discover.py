@@ -21,24 +21,14 @@ from hotstart.data.index import SOUND_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES, Index,
 from hotstart.data.quarantine import printable
 from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
+from hotstart.data_names import ALLOWED, CAMERA, FRAMES, RECORDED, WORLD, missing
 from hotstart.errors import DataError, UsageError
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
-ALLOWED = (
-    "DATA is a folder of pictures, videos or sounds (at any depth, or one folder for each class, "
-    "or train/ with test/ or val/), frames:FOLDER of folders that hold the frames of one video "
-    "each, camera:PICTURES of which a moving camera makes videos, a .csv or .parquet table of "
-    "paths, a torchvision name, digits:, world:images, world:objects or world:videos, or "
-    "recorded:FOLDER that CARLA or AirSim filled"
-)
 GIF = ".gif"
 GIFS_OPENED = 16
-WORLD, RENDERED = "world:", "world.json"
-"""How the name of a rendered world begins, and what lies in a folder that holds one."""
-RECORDED = "recorded:"
-"""How a folder that CARLA or AirSim filled is named."""
-CAMERA, FRAMES = "camera:", "frames:"
-"""How pictures under a moving camera are named, and videos that lie as folders of pictures."""
+RENDERED = "world.json"
+"""What lies in a folder that holds a rendered world."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -96,7 +86,7 @@ def discover(
         if group is not None:
             raise UsageError(f"group={group!r}: the pictures of {text} have no paths to group by")
         return named.open_named(text)
-    raise DataError(f"there is no file or folder {text!r}; {ALLOWED}: {named.suggest(text)}")
+    raise missing(text)
 
 
 def _engine(

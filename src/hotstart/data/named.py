@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hotstart.config import nearest
 from hotstart.data.source import ArraySource, Found
 from hotstart.data.splits import SPLITS
+from hotstart.data_names import DIGITS, NAMES, plain
 from hotstart.errors import DataError
 
 Array = npt.NDArray[np.uint8]
-DIGITS = "digits:"
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,11 @@ _TORCHVISION = {
         "STL10", ("stl10_binary",), (("train", {"split": "train+unlabeled"}), _BY_SPLIT[1])
     ),
 }
-NAMES = (DIGITS, *_TORCHVISION)
 
 
 def is_name(text: str) -> bool:
     """Whether `text` names a data set; case and dashes do not matter."""
-    return _plain(text) in NAMES
-
-
-def suggest(text: str) -> str:
-    """The known names, the nearest ones first."""
-    return nearest(_plain(text), NAMES)
+    return plain(text) in NAMES
 
 
 def open_named(text: str) -> Found:
@@ -68,12 +61,8 @@ def open_named(text: str) -> Found:
     torchvision's files lie in `$HOTSTART_TORCHVISION`, by default `~/.cache/hotstart/torchvision`.
     Raises `DataError` when they are not there and cannot be fetched.
     """
-    name = _plain(text)
+    name = plain(text)
     return _digits() if name == DIGITS else _torchvision(name, _TORCHVISION[name])
-
-
-def _plain(text: str) -> str:
-    return text.lower().replace("-", "").replace("_", "")
 
 
 def _digits() -> Found:

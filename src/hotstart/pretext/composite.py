@@ -171,13 +171,27 @@ class Composite(PretextTask):
             loss = metrics.pop("loss")
             part.after_step(Step(loss, metrics, _of(name, step.carry)), progress)
 
+    def exports(self) -> Mapping[str, Encoder]:
+        """Those of all tasks; where two use the same name, `TASK-NAME`."""
+        found = [
+            (task, n, e)
+            for task, part in self.named_parts.items()
+            for n, e in part.exports().items()
+        ]
+        names = [name for _, name, _ in found]
+        return {
+            name if names.count(name) == 1 else f"{task.rpartition(':')[2]}-{name}": encoder
+            for task, name, encoder in found
+        }
+
     @torch.no_grad()
     def score(self, batches: Iterable[Batch], rng: Draws) -> Score:
-        """Each task's own score, the first one's in front."""
+        """Each task's own scores, the headline of the first one in front."""
         scores = []
         for name, part in self.named_parts.items():
             score = part.score(batches, rng.named(name))
-            scores.append(replace(score, metric=f"{name}.{score.metric}"))
+            for one in (score, *score.others):
+                scores.append(replace(one, metric=f"{name}.{one.metric}", others=()))
         return replace(scores[0], others=tuple(scores[1:]))
 
     @torch.no_grad()
