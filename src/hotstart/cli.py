@@ -23,6 +23,7 @@ from hotstart.demo_command import demo
 from hotstart.errors import HotstartError
 from hotstart.gallery_command import gallery
 from hotstart.options import (
+    DATA,
     Accelerator,
     AllowLeak,
     AudioOffset,
@@ -95,7 +96,7 @@ def tasks(as_json: Json = False) -> None:
 
 @app.command()
 def pretrain(
-    data: Annotated[str | None, typer.Argument(help="Folder, table, dataset, digits:.")] = None,
+    data: Annotated[str | None, typer.Argument(help=DATA)] = None,
     task: Annotated[str | None, typer.Option(help="See `hotstart tasks`; simclr.")] = None,
     encoder: Encoder = None,
     size: Size = None,
@@ -238,7 +239,7 @@ app.command()(compare)
 @app.command()
 def embed(
     subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
-    data: Annotated[str, typer.Argument(help="Pictures.")],
+    data: Annotated[str, typer.Argument(help=DATA)],
     out: Annotated[Path, typer.Option("-o", "--out", help="Parquet file.")],
     encoder: Encoder = None,
     size: Size = None,

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from hotstart.arguments import parse_names, parse_set
-from hotstart.options import Accelerator, AudioOffset, Group, Label, Set, Size
+from hotstart.options import DATA, Accelerator, AudioOffset, Group, Label, Set, Size
 
 
 def gallery(
-    data: Annotated[str, typer.Argument(help="Pictures: folder, table, dataset, digits:.")],
+    data: Annotated[str, typer.Argument(help=DATA)],
     tasks: Annotated[str, typer.Option("--tasks", "--task", help="rotation,simclr, or all.")] = (
         "all"
     ),

@@ -26,13 +26,15 @@ class SplitChoice(StrEnum):
     VAL, TEST = "val", "test"
 
 
+DATA = "Folder of pictures, videos or sounds; table; frames:, camera:, world:, digits:, cifar10."
 Encoder = Annotated[
     str | None,
-    typer.Option(help="resnet10_narrow, vit_tiny_depth6, vit_narrow_depth4, any timm CNN or ViT."),
+    typer.Option(
+        help="resnet10_narrow, vit_narrow_depth4, any timm CNN or ViT; of clips r3d10_narrow, "
+        "tube_vit_narrow_depth4, frames:NAME."
+    ),
 ]
-Size = Annotated[
-    int | None, typer.Option(min=8, help="Picture side in pixels; follows the data.")
-]
+Size = Annotated[int | None, typer.Option(min=8, help="Picture side in pixels; follows the data.")]
 StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
 Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]

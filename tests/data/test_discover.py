@@ -165,5 +165,5 @@ def test_every_name_that_is_told_is_one_that_is_known(tmp_path: Path) -> None:
     assert set(NAMES) == {DIGITS, *named._TORCHVISION}
     for name in (*NAMES, "CIFAR-10", "world:images?n=2", f"frames:{tmp_path}", tmp_path, None):
         check_data(name)
-    with pytest.raises(DataError, match="no file or folder 'cifra10'.*nearest: cifar10"):
+    with pytest.raises(DataError, match=r"no file or folder 'cifra10'.*nearest: cifar10"):
         check_data("cifra10")
