@@ -101,6 +101,8 @@ def pretrain(
         base = read_settings(Path(config))
         if {"steps", "epochs", "minutes"} & set(values):
             base = {k: v for k, v in base.items() if k not in ("steps", "epochs", "minutes")}
+        if "init" in values:
+            base.pop("init_digest", None)
         values = {**base, **values}
     merged = {name: dict(own) for name, own in values.get("task_settings", {}).items()}
     for name, own in (task_settings or {}).items():

@@ -108,6 +108,9 @@ def pretrain(
     out: Annotated[Path | None, typer.Option(help="New run folder; runs/TASK-SEED.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Run to go on with.")] = None,
     config: Annotated[Path | None, typer.Option(help="A run.toml or recipe to start from.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Begin with a run's weights, timm:NAME or a file of weights.")
+    ] = None,
     set_: Set = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows over all processes.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd, adamw, lars.")] = None,
@@ -138,6 +141,7 @@ def pretrain(
         "compile": compile_.value,
     }
     others = {
+        "init": init,
         "batch_size": batch_size,
         "optimizer": optimizer,
         "learning_rate": learning_rate,

@@ -93,6 +93,10 @@ class PretrainSettings(Settings):
     """By how much the sound of videos comes after the frames that it belongs to."""
     real: str | None = None
     """Real pictures that are read beside rendered ones."""
+    init: str | None = None
+    """Weights to begin with: a run, or whatever else `evaluate` takes. None: random ones."""
+    init_digest: ContentHash | None = None
+    """Which weights these were."""
     exclude: tuple[ContentHash, ...] | None = None
     """Items that are left out, told by content: those that are in another set's test split."""
     task_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -68,6 +68,8 @@ class RunDisplay:
                 f"{event['task']}: {event['encoder']} on {event['images']} pictures of "
                 f"{event['data']}, {event['total_steps']} steps of {event['batch_size']}"
             )
+            if event.get("begins_with"):
+                self.say(f"begins with {event['begins_with']}")
             for key, count in event.get("passed_over", {}).items():
                 self.say(f"passed over: {plural(count, 'item')} without {LACKED.get(key, key)}")
             self.say(event["machine"])

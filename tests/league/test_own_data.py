@@ -203,7 +203,7 @@ def listen(films: Path, out: Path, offset: float) -> Path:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hotstart.training.train.SCORED_EXAMPLES", 16)
+    monkeypatch.setattr("hotstart.training.heldout.SCORED_EXAMPLES", 16)
 
 
 @pytest.mark.usefixtures("few")

@@ -251,4 +251,5 @@ def test_further_metrics_and_further_encoders_are_kept(
     first, second = task.parts
     monkeypatch.setattr(first, "exports", lambda: {"sound": 1, "motion": 2})
     monkeypatch.setattr(second, "exports", lambda: {"sound": 3})
-    assert task.exports() == {"rotation-sound": 1, "motion": 2, "bigan-sound": 3}
+    exported: dict[str, Any] = dict(task.exports())
+    assert exported == {"rotation-sound": 1, "motion": 2, "bigan-sound": 3}

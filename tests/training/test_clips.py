@@ -15,7 +15,7 @@ from hotstart import api
 from hotstart.data import open_dataset
 from hotstart.errors import DataError
 from hotstart.league.pretraining import material_of
-from hotstart.training.train import HeldoutBatches
+from hotstart.training.heldout import HeldoutBatches
 from tests.data.films import film
 from tests.training.clip_task import Backwards
 
@@ -40,7 +40,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_runs_and_resumes_bit_for_bit(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hotstart.training.train.SCORED_EXAMPLES", 40)
+    monkeypatch.setattr("hotstart.training.heldout.SCORED_EXAMPLES", 40)
     options: dict[str, Any] = {"task": TASK, "encoder": "resnet10_narrow", "size": 32, "steps": 7}
     whole = api.pretrain(str(videos), out=tmp_path / "whole", **options)
     weights = (whole / "encoder.safetensors").read_bytes()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from hotstart.config import Stem, nearest
 from hotstart.encoders.audio import SOUND, AudioEncoder
@@ -140,11 +142,19 @@ def load_encoder(path: Path) -> Encoder:
     if header is None:
         raise DataError(f"{path}: has no `spec` in its header, so it is no encoder of Hotstart's")
     encoder = build_encoder(EncoderSpec.model_validate_json(header), seed=0)
+    fill(encoder, state)
+    return encoder
+
+
+def fill(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
+    """Give it weights that are named as a file of its kind names them (`filed`).
+
+    The positions of a ViT that were learnt on another grid are interpolated when it is read.
+    """
     inner = filed(encoder)
     if isinstance(inner, VitEncoder) and "model.pos_embed" in state:
         inner.take_grid(state["model.pos_embed"])
     inner.load_state_dict(state)
-    return encoder
 
 
 def filed(encoder: Encoder) -> Encoder:

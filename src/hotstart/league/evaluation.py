@@ -26,7 +26,7 @@ from hotstart.league.subject import Subject
 from hotstart.league.versions import versions
 from hotstart.training import folder as files
 from hotstart.training.device import pick_device
-from hotstart.training.train import HeldoutBatches
+from hotstart.training.heldout import HeldoutBatches
 
 
 def evaluate_subject(

@@ -13,7 +13,9 @@ from hotstart.config import PretrainSettings, Settings, parse
 from hotstart.data import Dataset, open_dataset, pretraining_split
 from hotstart.data.leaks import exclude, read_hashes
 from hotstart.encoders import load_encoder, resolve_spec
+from hotstart.encoders.build import filed
 from hotstart.errors import DataError, UsageError
+from hotstart.league.beginning import open_beginning, seen_before
 from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
@@ -24,6 +26,7 @@ from hotstart.league.versions import versions
 from hotstart.pretext.registry import find, own_settings, parts, task_class
 from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
+from hotstart.training import checkpoint
 from hotstart.training import folder as files
 from hotstart.training.log import Listener
 from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
@@ -36,7 +39,7 @@ FEWER_FRAMES = (
 )
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes", "compile")
-OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant")
+OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant", "init")
 # What the hash takes resolved, in place of the words that it was asked for with.
 RESOLVED = ("data", "task_settings", "optimizer", "learning_rate", "weight_decay", "warmup")
 
@@ -107,9 +110,14 @@ def _open(values: Mapping[str, Any], caching: Caching) -> Dataset:
 def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
     """Fill in every default that depends on task or pictures."""
     cls = task_class(values["task"])
+    size = dataset.size
+    if values.get("init"):
+        begun = open_beginning(values, size)
+        spec = filed(begun.encoder).spec
+        named = {"encoder": values.get("encoder") or begun.encoder.spec.name, "stem": spec.stem}
+        values = {**values, **named, "init_digest": begun.digest}
     name = values.get("encoder") or default_encoder(values["task"])
     check_encoder(values["task"], name)
-    size = dataset.size
     stem = resolve_spec(name, size, values.get("stem") or "auto").stem
     train = material_of(values["task"], dataset).train
     batch = min(values.get("batch_size") or cls.batch_size, len(train))
@@ -183,8 +191,13 @@ def _run(
     if fabric.is_global_zero:
         write_heldout(folder, dataset.hashes[material.heldout])
         beside = [] if dataset.real is None else [dataset.real.hashes]
-        write_trained_on(folder, np.concatenate([dataset.hashes[material.train], *beside]))
-    outcome = train(settings, material, folder, fabric, listener)
+        earlier = [seen_before(name) for name in (settings.init, str(folder))]
+        seen = np.concatenate([dataset.hashes[material.train], *beside, *earlier])
+        write_trained_on(folder, seen)
+    begun = None
+    if settings.init and checkpoint.newest(folder / files.CHECKPOINTS) is None:
+        begun = open_beginning(settings.model_dump(), settings.size)
+    outcome = train(settings, material, folder, fabric, listener, begun)
     if outcome is not None:
         write_maps(
             folder,
@@ -229,7 +242,7 @@ def run_hash(settings: PretrainSettings, pictures: str) -> str:
     asked = settings.model_dump(exclude={*OUTSIDE_THE_HASH, *RESOLVED})
     if not settings.audio_offset_seconds:  # runs from before there was sound keep their hash
         del asked["audio_offset_seconds"]
-    for later in ("real", "exclude"):  # and those from before there were these
+    for later in ("real", "exclude", "init_digest"):  # and those from before there were these
         if asked[later] is None:
             del asked[later]
     return settings_hash(asked | resolved)

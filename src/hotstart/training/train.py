@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from hotstart.config import PretrainSettings, parse
 from hotstart.data.allocator import keep_memory
 from hotstart.data.draws import Draws
-from hotstart.data.sample import Batch, Spec, to_device
+from hotstart.data.sample import to_device
 from hotstart.encoders import EncoderSpec, build_encoder, encoder_kind, save_encoder
 from hotstart.errors import UsageError
 from hotstart.pretext.registry import find, own_settings, task_class
 from hotstart.pretext.task import Info, PretextTask, Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
+from hotstart.training.beginning import Beginning
 from hotstart.training.budget import steps_for_epochs, steps_for_minutes
 from hotstart.training.compilation import compile_choice, compile_encoders, machine_words
 from hotstart.training.device import check_accelerator
+from hotstart.training.heldout import HeldoutBatches
 from hotstart.training.log import Listener, Log
 from hotstart.training.loop import Loop, Material, Plan
 
-SCORED_EXAMPLES = 2000
-SCORED_BATCH = 256
 PANEL_PICTURES = 512
 
 
@@ -63,8 +61,13 @@ def trains(task: str, encoder: str) -> bool:
     return encoder_kind(encoder) in cls.accepts and encoder in (cls.encoders or (encoder,))
 
 
-def build_task(settings: PretrainSettings, material: Material, total_steps: int) -> PretextTask:
-    """A freshly initialised task; the same weights for the same settings."""
+def build_task(
+    settings: PretrainSettings,
+    material: Material,
+    total_steps: int,
+    beginning: Beginning | None = None,
+) -> PretextTask:
+    """A new task: the same weights for the same settings, or those of `beginning`."""
     check_encoder(settings.task, settings.encoder)
     cls = task_class(settings.task)
     own = parse(cls.Settings, own_settings(settings.task, settings.task_settings), settings.task)
@@ -78,9 +81,13 @@ def build_task(settings: PretrainSettings, material: Material, total_steps: int)
         class_names=tuple(material.dataset.classes),
     )
     encoder = build_encoder(spec, settings.seed)
+    if beginning is not None:
+        beginning.fill_encoder(encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed + 1)
         task = cls(encoder, own, info)
+    if beginning is not None:
+        beginning.fill_heads(task, settings.task)
     changes = settings.optimiser_changes
     if changes:
         task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
@@ -107,16 +114,21 @@ def train(
     folder: Path,
     fabric: Fabric,
     listener: Listener | None = None,
+    beginning: Beginning | None = None,
 ) -> Outcome | None:
-    """Train, or go on training, the run in `folder`; None on all ranks but the first."""
+    """Train, or go on training, the run in `folder`; None on all ranks but the first.
+
+    beginning: the weights that a run begins with; not needed to go on.
+    """
     log = Log(folder if fabric.is_global_zero else None, listener)
     try:
         settings = fix_steps(settings, material, fabric)
         if fabric.is_global_zero:
             files.write_settings(folder, settings)
         assert settings.steps is not None
-        loop = _loop(settings, material, fabric, log, settings.steps, folder / files.CHECKPOINTS)
-        start = _start_event(settings, loop)
+        where = folder / files.CHECKPOINTS
+        loop = _loop(settings, material, fabric, log, settings.steps, where, beginning)
+        start = _start_event(settings, loop, beginning)
         saved = checkpoint.newest(folder / files.CHECKPOINTS)
         log.write("start", **start)
         if saved is not None:
@@ -185,8 +197,9 @@ def _loop(
     log: Log,
     total_steps: int,
     checkpoints: Path | None,
+    beginning: Beginning | None = None,
 ) -> Loop:
-    task = build_task(settings, material, total_steps)
+    task = build_task(settings, material, total_steps, beginning)
     plan = Plan(
         seed=settings.seed,
         batch_size=settings.batch_size,
@@ -199,7 +212,9 @@ def _loop(
     return Loop(task, material, plan, fabric, log)
 
 
-def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
+def _start_event(
+    settings: PretrainSettings, loop: Loop, beginning: Beginning | None
+) -> dict[str, Any]:
     device, total = loop.fabric.device, loop.plan.total_steps
     _, compiling = compile_choice(settings.compile, device, total)
     return {
@@ -210,6 +225,7 @@ def _start_event(settings: PretrainSettings, loop: Loop) -> dict[str, Any]:
         "batch_size": settings.batch_size,
         "images": loop.items,
         "heldout": len(loop.material.heldout),
+        "begins_with": None if beginning is None else beginning.told(settings.task),
         "passed_over": loop.material.dataset.lacking(loop.task.needs),
         "metric": loop.task.metric,
         "trivial": loop.task.trivial(settings.batch_size),
@@ -244,33 +260,6 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
     return score
 
 
-@dataclass(frozen=True)
-class HeldoutBatches:
-    """At least 2,000 examples of the held-out pictures, in batches of one size, again and again.
-
-    Of a video, those examples are windows spread evenly over it. Going through them another time
-    gives the same ones.
-    """
-
-    material: Material
-    needs: Mapping[str, Spec]
-    device: torch.device
-
-    def __iter__(self) -> Iterator[Batch]:
-        heldout, dataset = self.material.heldout, self.material.dataset
-        rows = min(SCORED_BATCH, len(heldout))
-        if rows == 0:
-            return
-        count = -(-max(SCORED_EXAMPLES, len(heldout)) // rows)
-        order = np.resize(heldout, count * rows)
-        windows = -(-len(order) // len(heldout))
-        number = torch.arange(len(order)) // len(heldout)
-        places = (number + 0.5) / windows
-        for start in range(0, len(order), rows):
-            now = slice(start, start + rows)
-            yield to_device(dataset.batch(order[now], self.needs, places[now]), self.device)
-
-
 def peak_memory_bytes() -> int:
     """The most memory that this process has held."""
     status = Path("/proc/self/status")
@@ -284,7 +273,6 @@ def peak_memory_bytes() -> int:
 
 
 __all__ = [
-    "HeldoutBatches",
     "Material",
     "Outcome",
     "build_task",

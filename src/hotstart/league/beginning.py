@@ -1,0 +1,78 @@
+"""What `--init` names, as weights that a run begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hotstart.config import Stem
+from hotstart.data.splits import Hashes
+from hotstart.encoders.build import filed
+from hotstart.errors import UsageError
+from hotstart.league.subject import Subject, open_subject
+from hotstart.training import checkpoint
+from hotstart.training.beginning import Beginning
+from hotstart.training.folder import CHECKPOINTS, EXPORT, SETTINGS, TRAINED_ON
+
+
+def open_beginning(values: Mapping[str, Any], size: int) -> Beginning:
+    """The encoder that `values["init"]` names; of a run's first one also all weights of its task.
+
+    Whatever `evaluate` takes. Raises UsageError where `values` ask for another network, or where
+    the weights are not those that a `run.toml` was made with.
+    """
+    subject = _open(values, size)
+    begun = Beginning(values["init"], subject.encoder)
+    saved = None if subject.run is None else checkpoint.newest(subject.run / CHECKPOINTS)
+    if saved is not None and not subject.part:
+        begun = replace(begun, task=subject.task, weights=checkpoint.load(saved)["task"])
+    _check(values, size, begun)
+    return begun
+
+
+def seen_before(run: str | None) -> Hashes:
+    """Content hashes of what `run` was trained on, uint64 (M,); none where it does not tell."""
+    try:
+        found: Hashes = np.load(Path(run or "") / TRAINED_ON)
+    except (OSError, ValueError):
+        return np.empty(0, np.uint64)
+    return found
+
+
+def _open(values: Mapping[str, Any], size: int) -> Subject:
+    name = values["init"]
+    if name == "random":
+        raise UsageError("--init random: that is how a run begins without --init")
+    if (Path(name) / SETTINGS).exists() or Path(name).match(EXPORT.format("*")):
+        return open_subject(name, None, None, "auto", 0)
+    # Weights of others do not tell which network they are of.
+    stem: Stem = values.get("stem") or "auto"
+    encoder = None if name.startswith("timm:") else values.get("encoder")
+    return open_subject(name, encoder, size, stem, 0)
+
+
+def _check(values: Mapping[str, Any], size: int, begun: Beginning) -> None:
+    spec, asked = filed(begun.encoder).spec, values.get("encoder")
+    if asked is not None and asked.removeprefix("frames:") != spec.name:
+        raise UsageError(
+            f"--init {begun.name} is a {spec.name}, and --encoder asks for {asked}: leave it out"
+        )
+    if values.get("stem") not in (None, "auto", spec.stem):
+        raise UsageError(
+            f"--init {begun.name} has the stem {spec.stem}, and --stem asks for {values['stem']}: "
+            "leave it out"
+        )
+    if begun.encoder.kind == "vit" and spec.size != size:
+        raise UsageError(
+            f"--init {begun.name} is a ViT for pictures of {spec.size} px, and these have {size}: "
+            f"give --size {spec.size}"
+        )
+    if values.get("init_digest") not in (None, begun.digest):
+        raise UsageError(
+            f"{begun.name} holds other weights ({begun.digest}) than those that the run's settings "
+            f"name (init_digest {values['init_digest']}): say --init {begun.name} to take these"
+        )
