@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hotstart.augment import centre_view
 from hotstart.augment.settings import plain
 from hotstart.augment.views import centre_box
 from hotstart.config import parse
@@ -109,6 +110,20 @@ def test_score_is_that_of_a_loop_beside_the_trivial_ones() -> None:
     score = task.score(batches, draws(1))
     assert score.examples == 8
     assert score.trivial == pytest.approx(float(torch.minimum(still, usual)), rel=1e-4)
+    (surprise,) = score.others
+    assert surprise.metric == "cross_entropy"
+    assert surprise.trivial == pytest.approx(math.log(33), rel=1e-4), "nothing was counted"
+    each = []
+    for batch in batches:
+        truth = task._truth(batch, plain(centre_box(batch["image"])))
+        likely = task._logits(centre_view(batch["image"], SIZE)).softmax(1).log().detach()
+        each += [
+            float(-likely[row, int(truth["pseudo_label"][row, i, j]), i, j])
+            for row in range(4)
+            for i in range(SIZE // 4)
+            for j in range(SIZE // 4)
+        ]
+    assert surprise.value == pytest.approx(np.mean(each), rel=1e-4)
     worse = task.score([unknown(batch) for batch in batches], draws(1))
     assert worse.value == 0
     assert worse.trivial == 0
@@ -137,6 +152,14 @@ def test_bins_come_from_what_moves(tmp_path: Path) -> None:
     mean = (truth["vectors"] * known).sum(0) / known.sum(0).clamp_min(1)
     assert task.usual.norm() > 0
     assert torch.allclose(task.usual, mean, atol=1e-6)
+    said, of_all = truth["pseudo_label"][truth["known"]], len(task.bins)
+    anywhere = (torch.bincount(said, minlength=of_all) + 1) / (len(said) + of_all)
+    assert torch.allclose(task.often.sum(0), torch.ones(()), atol=1e-5)
+    for i, j in ((0, 0), (SIZE // 8, SIZE // 8)):
+        here = truth["pseudo_label"][:, i, j][truth["known"][:, i, j]]
+        counts = torch.bincount(here, minlength=of_all)
+        share = (counts + of_all * anywhere) / (len(here) + of_all)
+        assert torch.allclose(task.often[:, i, j], share, atol=1e-6)
     again = make()
     again.prepare(Subset(dataset, np.arange(6)), tmp_path, draws(6))
     assert torch.equal(again.edges, task.edges)
@@ -166,9 +189,16 @@ def test_one_frame_tells_where_it_goes(shuffled: bool) -> None:
         return task.views(batch(16, step), draws(16, step))
 
     fit(task, views, 40, rate=4e-3)
+    bins = views(999)["pseudo_label"].flatten()
+    often = torch.bincount(bins, minlength=len(task.bins)) / len(bins)
+    task.often.copy_(often.clamp_min(1e-6)[:, None, None].expand_as(task.often))
     score = task.eval().score([batch(64, 1000)], draws(1))
     assert score.trivial is not None
+    (surprise,) = score.others
+    assert surprise.trivial is not None
     if shuffled:
         assert score.value > 0.8 * score.trivial
+        assert surprise.value > 0.9 * surprise.trivial
     else:
         assert score.value < 0.5 * score.trivial
+        assert surprise.value < 0.5 * surprise.trivial

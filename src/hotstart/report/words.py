@@ -48,6 +48,7 @@ METRICS = {
     "corner_error": "corner error (sides of the picture, less is better)",
     "chroma_error": "chroma error",
     "end_point_error": "end-point error (sides of the picture, less is better)",
+    "cross_entropy": "cross-entropy (nats, less is better)",
     "best_f": "best F-measure",
     "iou": "IoU",
     "frechet_random_conv": "Fréchet distance (random convolutions)",

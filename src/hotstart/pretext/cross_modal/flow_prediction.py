@@ -96,13 +96,14 @@ class FlowPrediction(PretextTask):
     edges: Tensor
     middles: Tensor
     usual: Tensor
+    often: Tensor
 
     def __init__(self, encoder: Encoder, settings: FlowPredictionSettings, info: Info) -> None:
         super().__init__(encoder, settings, info)
-        bins = settings.lengths
+        bins, count = settings.lengths, 1 + settings.directions * settings.lengths
         self.head = DenseHead(
             encoder,
-            1 + settings.directions * bins,
+            count,
             stride=settings.stride,
             output_stride=settings.output_stride,
             width=settings.width,
@@ -111,23 +112,33 @@ class FlowPrediction(PretextTask):
         steps = torch.logspace(math.log10(settings.still), math.log10(FASTEST), 2 * bins + 1)
         self.register_buffer("edges", steps[2:-1:2].clone())
         self.register_buffer("middles", steps[1::2].clone())
-        # The mean flow at each place, of frames that are trained on.
+        # Of frames that are trained on: the mean flow at each place, and how often each bin came.
         self.register_buffer("usual", torch.zeros(2, self.side, self.side))
+        self.register_buffer("often", torch.full((count, self.side, self.side), 1 / count))
 
     @torch.no_grad()
     def prepare(self, dataset: Subset, cache: Path, rng: Draws) -> None:
-        """Bins of length, and the mean flow, from up to 512 frames."""
+        """Bins of length, the mean flow, and how often each bin comes, from up to 512 frames."""
         picked = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(np.int64)
         places = rng.named("places").uniform()[torch.from_numpy(picked)]
         batch = dataset.batch(picked, self.needs, places)
         vectors, known = self._flow(batch, plain(centre_box(batch["image"])))
         weight = known.sum(0).clamp_min(1)
         first_decides(self.usual.copy_((vectors * known[:, None]).sum(0) / weight))
-        lengths = vectors.norm(dim=1)[known]
+        self._part(vectors.norm(dim=1)[known])
+        bins = F.one_hot(self.classify(vectors), len(self.often)).permute(0, 3, 1, 2)
+        counts = (bins * known[:, None]).sum(0).float()
+        # At a place that was seldom seen, as often as at all places together.
+        anywhere = (counts.sum((1, 2)) + 1) / (counts.sum() + len(counts))
+        share = (counts + len(counts) * anywhere[:, None, None]) / (counts.sum(0) + len(counts))
+        first_decides(self.often.copy_(share))
+
+    def _part(self, lengths: Tensor) -> None:
+        """Bins that hold equally much of what moves; as they are, where next to nothing does."""
         moving = lengths[lengths >= self.settings.still]
-        if len(moving) < 2 * self.settings.lengths:
-            return  # nothing moves: the bins stay as they are
         count = 2 * self.settings.lengths
+        if len(moving) < count:
+            return
         found = torch.from_numpy(np.quantile(moving.numpy(), np.arange(1, count) / count)).float()
         first_decides(self.edges.copy_(found[1::2]))
         first_decides(self.middles.copy_(found[::2]))
@@ -196,12 +207,12 @@ class FlowPrediction(PretextTask):
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of places whose flow is known, ln C at chance; the mean over rows."""
         logits, truth, known = self._logits(views["image"]), views["pseudo_label"], views["known"]
-        each = F.cross_entropy(logits, truth, reduction="none") * known
+        each = F.cross_entropy(logits, truth, reduction="none")
         count = known.sum((1, 2)).clamp_min(1)
         error = _errors(self.answer(logits.detach()), views["vectors"], known)
         right = ((logits.argmax(1) == truth) & known).sum((1, 2)) / count
         return Step(
-            (each.sum((1, 2)) / count).mean(),
+            _means(each, known).mean(),
             {"end_point_error": error.mean(), "accuracy": right.mean()},
         )
 
@@ -215,19 +226,27 @@ class FlowPrediction(PretextTask):
         """Mean end-point error, in shares of the side, where the flow of uncropped frames is known.
 
         Trivial is the better of no motion at all and of the mean flow at each place of the frames
-        that were trained on.
+        that were trained on. And `cross_entropy` of the bins, in nats, beside that of how often
+        each came at its place: who cannot tell left from right has to answer no motion, but may
+        well know what moves, and how fast.
         """
-        total, still, usual, rows = 0.0, 0.0, 0.0, 0
+        total, still, usual, surprise, often, rows = 0.0, 0.0, 0.0, 0.0, 0.0, 0
         for batch in batches:
             truth = self._truth(batch, plain(centre_box(batch["image"])))
             vectors, known = truth["vectors"], truth["known"]
-            said = self.answer(self._logits(centre_view(batch["image"], self.info.size)))
+            logits = self._logits(centre_view(batch["image"], self.info.size))
+            said = self.answer(logits)
+            bins = truth["pseudo_label"]
+            surprise += float(_means(F.cross_entropy(logits, bins, reduction="none"), known).sum())
+            blind = self.often.log().expand(len(bins), -1, -1, -1)
+            often += float(_means(F.nll_loss(blind, bins, reduction="none"), known).sum())
             total += float(_errors(said, vectors, known).sum())
             still += float(_errors(torch.zeros_like(said), vectors, known).sum())
             usual += float(_errors(self.usual.expand_as(vectors), vectors, known).sum())
             rows += batch_rows(batch)
         count = max(rows, 1)
-        return Score(self.metric, total / count, min(still, usual) / count, rows)
+        told = Score("cross_entropy", surprise / count, often / count, rows)
+        return Score(self.metric, total / count, min(still, usual) / count, rows, (told,))
 
     @torch.no_grad()
     def panels(self, batch: Batch, rng: Draws, *, answers: bool = True) -> list[Panel]:
@@ -272,5 +291,10 @@ class FlowPrediction(PretextTask):
 
 def _errors(said: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Mean end-point error of each row's known places, (B,); 0 where there are none."""
-    each: Tensor = torch.linalg.vector_norm(said - truth, dim=1) * known
-    return each.sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
+    return _means(torch.linalg.vector_norm(said - truth, dim=1), known)
+
+
+def _means(each: Tensor, known: Tensor) -> Tensor:
+    """Of (B, h, w), the mean over each row's known places, (B,); 0 where there are none."""
+    found: Tensor = (each * known).sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
+    return found
