@@ -1,6 +1,6 @@
 """How far the optical flow that tasks learn from is off, on clips whose flow is known exactly.
 
-    python benchmarks/flow_labels.py CLIPS [--videos 60]
+    python benchmarks/flow_labels.py CLIPS [--videos 60] [--size 32]
 
 CLIPS are rendered (`hotstart render world:videos?...`). One frame in the middle of each of so many
 videos, spread over all: mean end-point error in pixels of no motion at all, of DIS, and of DIS on
@@ -47,8 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips")
     parser.add_argument("--videos", type=int, default=60)
+    parser.add_argument("--size", type=int, default=32, help="two thirds of the clips' side")
     options = parser.parse_args()
-    dataset = open_dataset(options.clips, size=32)
+    dataset = open_dataset(options.clips, size=options.size)
     footage = dataset.footage
     if footage is None or "exact_flow" not in dataset.keys:
         parser.error(f"{options.clips} holds no clips whose flow is known")
@@ -58,6 +59,8 @@ def main() -> None:
         stamp = int(footage.reels.stamps[footage.reels.first[i] + frame])
         truth = footage.source.truth(int(footage.facts.rows[i]), "exact_flow", stamp)
         both = footage.reels.pictures(np.array([i, i]), np.array([frame, frame + 1]))
+        if both[0].numpy().shape[:2] != truth.shape[1:]:
+            parser.error(f"frames of {truth.shape[1:]} px are kept smaller: give a larger --size")
         asked.append((both[0].numpy(), both[1].numpy(), np.moveaxis(truth, 0, -1)))
 
     def error(answer: Callable[[Picture, Picture], Field]) -> float:

@@ -28,6 +28,7 @@ from hotstart.data.sample import Spec
 from hotstart.encoders import Encoder
 from hotstart.pretext.dense import DenseHead
 from hotstart.pretext.distributed import first_decides
+from hotstart.pretext.geometric_median import least_expected_error
 from hotstart.pretext.panels import SHOWN, with_flow_key
 from hotstart.pretext.task import (
     Batch,
@@ -47,8 +48,6 @@ from hotstart.pretext.task import (
 
 SLOWEST, FASTEST = 0.002, 0.064
 """Shares of the side between which motion is binned by a task that has prepared nothing."""
-WEISZFELD = 8
-"""Iterations towards a geometric median."""
 LOOKED_AT = 512
 """Frames of the pretraining set whose flow decides on the bins."""
 
@@ -187,22 +186,8 @@ class FlowPrediction(PretextTask):
         return torch.cat([torch.zeros_like(moving[:1]), moving])
 
     def answer(self, logits: Tensor) -> Tensor:
-        """Vectors of least expected end-point error: (B, C, h, w) -> (B, 2, h, w).
-
-        The geometric median of the predicted distribution, by Weiszfeld's iterations from its mean;
-        or one of the bins, where that is better.
-        """
-        bins = self.bins.to(logits)
-        likely = logits.softmax(1).permute(0, 2, 3, 1)
-        costs = likely @ torch.cdist(bins, bins)
-        cost, best = costs.min(-1)
-        median = likely @ bins
-        for _ in range(WEISZFELD):
-            near = likely / torch.cdist(median.flatten(0, 2), bins).view_as(likely).clamp_min(1e-6)
-            median = near @ bins / near.sum(-1, keepdim=True)
-        reached = (likely * torch.cdist(median.flatten(0, 2), bins).view_as(likely)).sum(-1)
-        found = torch.where((reached < cost)[..., None], median, bins[best])
-        return found.permute(0, 3, 1, 2)
+        """Vectors of least expected end-point error: (B, C, h, w) -> (B, 2, h, w)."""
+        return least_expected_error(logits.softmax(1), self.bins.to(logits))
 
     def forward(self, views: Views, progress: Progress, player: str) -> Step:
         """Cross-entropy of places whose flow is known, ln C at chance; the mean over rows."""
@@ -267,13 +252,22 @@ class FlowPrediction(PretextTask):
             "tell from the frame alone"
         )
         if answers:
-            said = self.answer(self._logits(images))
+            logits = self._logits(images)
+            said = self.answer(logits)
             shown["predicted flow"] = self._shown(said, largest)
+            lengths = torch.einsum("bchw,c->bhw", logits.softmax(1), self.bins.norm(dim=1))
+            most = lengths.flatten(1).amax(1).clamp_min(1e-6)
+            much = (lengths / most[:, None, None])[:, None].expand(-1, 3, -1, -1)
+            shown["how far, whatever the direction"] = F.interpolate(much, size=self.info.size)
             wrong = _errors(said, vectors, known) * 100
             still = _errors(torch.zeros_like(said), vectors, known) * 100
             for i, text in enumerate(texts):
                 text.append(f"off by {wrong[i]:.2f} %, no motion by {still[i]:.2f} %")
-            caption += "; errors are means in shares of the side, less is better"
+                text.append(f"white: {100 * most[i]:.2f} %")
+            caption += (
+                "; errors are means in shares of the side, less is better. Where it may as well go "
+                "left as right, the best answer is no motion: bright is where it moves all the same"
+            )
         panel = Panel(
             "flow_prediction",
             "Where will it move?",
