@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
+from hotstart import api
 from hotstart.errors import TrainingError
+from hotstart.training import loop
 from hotstart.training.diagnostics import check_finite, diagnose, measure
 
 
@@ -55,3 +61,22 @@ def test_projections_on_a_line_are_named(rank: float | None, named: bool) -> Non
     sentence = diagnose(health, projection_std=0.9, projection_rank=rank)
     assert (sentence is not None) == named
     assert sentence is None or "collapsed to a line" in sentence
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_two_held_out_pictures_cannot_tell_a_collapse(
+    few: bool, class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pictures differ in one dimension, whatever the encoder is worth."""
+    monkeypatch.setattr(loop, "diagnose", lambda *_, **__: "collapsed")
+    folder = tmp_path / "pictures"
+    for i, file in enumerate(sorted((class_folder / "train").rglob("*.png"))[:: 8 if few else 1]):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(file, folder / f"{i}.png")
+    told: list[dict[str, Any]] = []
+    api.pretrain(
+        str(folder), task="rotation", steps=2, size=32, out=tmp_path / "run", listener=told.append
+    )
+    heldout = next(event["heldout"] for event in told if event["kind"] == "start")
+    assert (heldout < loop.DIAGNOSED_FROM) == few
+    assert any(event["kind"] == "diagnosis" for event in told) != few

@@ -21,9 +21,12 @@ CONTROL_ROLES: frozenset[Role] = frozenset({"random", "scratch", "supervised", "
 Twin = tuple[str, Any, Any]
 """Encoder, picture size, stem: the same network, whatever was learnt."""
 
-# Settings in which repetitions of one experiment may differ.
+# Settings in which repetitions of one experiment may differ; and what `init` says shorter.
 NOT_THE_EXPERIMENT = frozenset(
-    {"seed", "variant", "checkpoint_seconds", "accelerator", "devices", "nodes", "compile", "out"}
+    {
+        *("seed", "variant", "checkpoint_seconds", "accelerator", "devices", "nodes", "compile"),
+        *("out", "init_digest"),
+    }
 )
 BUDGETS = ("minutes", "epochs")
 Pairs = tuple[tuple[str, str], ...]

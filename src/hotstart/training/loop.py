@@ -30,6 +30,8 @@ from hotstart.training.optimisers import build_optimiser, forget, set_rate
 LOG_LINES = 500
 HEALTH_CHECKS = 20
 HEALTH_PICTURES = 256
+DIAGNOSED_FROM = 8
+"""Fewer held-out pictures may be alike, and span few dimensions, without anything being wrong."""
 FEATURE_BATCH = 256
 
 
@@ -219,7 +221,8 @@ class Loop:
             if name in metrics
         }
         sentence = diagnose(health, **told)
-        if sentence and self.step:
+        enough = len(self.material.heldout) >= DIAGNOSED_FROM
+        if sentence and enough and self.step:
             self.log.write("diagnosis", step=self.step, message=sentence)
 
     def features(self) -> Tensor:
