@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hotstart.config import Protocol, Split, Stem
+from hotstart.data_names import check_data
 from hotstart.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def compare(
         if not {"steps", "epochs", "minutes"} & set(values):
             values["minutes"] = DEFAULT_MINUTES
         asked, folder = check(values | machine), Path(out)
+        for place in (asked.data, *(one.data for one in asked.evaluations)):
+            check_data(place)
     from hotstart.league.compare import run_league
     from hotstart.report.page import write_report
 

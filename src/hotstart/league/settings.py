@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 import tomli_w
 
 from hotstart.config import Field, Precision, Protocol, Settings, Split, Stem, nearest, parse
-from hotstart.data_names import check_data
 from hotstart.errors import DataError, UsageError
 from hotstart.league.kinds import DOWNSTREAM as DOWNSTREAM
 from hotstart.league.kinds import OF_LABEL_MAPS
@@ -138,8 +137,6 @@ def check(values: Mapping[str, Any]) -> LeagueSettings:
         for key in asked.task_settings[name]:
             check_setting(name, key)
     _check_sweep(asked)
-    for data in (asked.data, *(one.data for one in asked.evaluations)):
-        check_data(data)
     return asked
 
 
