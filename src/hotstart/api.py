@@ -74,7 +74,8 @@ def pretrain(
     Raises UsageError, DataError or TrainingError with a sentence on what to do.
     """
     if resume is not None:
-        asked = (data, task, encoder, size, steps, epochs, minutes, out, config, task_settings)
+        asked = (data, task, encoder, size, seed, steps, epochs, minutes, out, config)
+        asked = (*asked, task_settings, *others.values())
         if any(value is not None for value in asked):
             raise UsageError("--resume takes the run's own settings; give no others")
         from hotstart.league.pretraining import go_on
@@ -95,6 +96,8 @@ def pretrain(
         **others,
     }
     values = {name: value for name, value in asked_for.items() if value is not None}
+    if "init" in values:
+        values["init"] = str(values["init"])
     if config is not None:
         from hotstart.training.folder import read_settings
 

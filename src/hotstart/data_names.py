@@ -40,6 +40,8 @@ def check_data(data: str | Path | None) -> None:
         there = Path(text).expanduser().exists()
     except OSError as error:
         raise DataError(f"{text!r} cannot be read: {error.strerror}; {ALLOWED}") from None
+    except RuntimeError:  # ~nobody
+        raise missing(text) from None
     if not there:
         raise missing(text)
 

@@ -16,9 +16,11 @@ from hotstart.data import open_dataset
 from hotstart.encoders import EncoderSpec, build_encoder, load_encoder
 from hotstart.encoders.build import filed
 from hotstart.errors import UsageError
-from hotstart.league.beginning import open_beginning
+from hotstart.league.beginning import begun_with, check_fits, open_beginning, seen_before
 from hotstart.league.pretraining import material_of, run_hash
+from hotstart.league.records import read_records
 from hotstart.training import checkpoint
+from hotstart.training.beginning import Beginning
 from hotstart.training.folder import TRAINED_ON, load_run
 from hotstart.training.train import build_task
 
@@ -68,7 +70,7 @@ def test_of_another_task_the_encoder_alone_and_a_teacher_begins_as_it(
 ) -> None:
     dataset = open_dataset(str(class_folder), size=None)
     settings = load_run(first).model_copy(update={"task": "byol", "seed": 3})
-    begun = open_beginning({"init": str(first)}, dataset.size)
+    begun = open_beginning({"init": str(first), "task": "byol"}, dataset.size)
     task: Any = build_task(settings, material_of("byol", dataset), 4, begun)
     expected = load_encoder(first / "encoder.safetensors").state_dict()
     found = task.encoder.state_dict()
@@ -79,7 +81,7 @@ def test_of_another_task_the_encoder_alone_and_a_teacher_begins_as_it(
         copies = [v for k, v in teacher.items() if k.endswith(f"encoder.{key}")]
         copies += [v for k, v in teacher.items() if k.endswith(f".0.{key}")]
         assert any(torch.equal(copy, weight) for copy in copies), key
-    assert begun.told("byol") == f"{first}: its encoder"
+    assert begun.told(task) == f"{first}: its encoder"
 
 
 def test_it_is_another_run_wherever_its_beginning_lies(
@@ -99,7 +101,9 @@ def test_it_is_another_run_wherever_its_beginning_lies(
     assert (again / "encoder.safetensors").read_bytes() == files[0]
 
 
-def test_what_the_first_saw_counts_as_seen(first: Path, class_folder: Path, tmp_path: Path) -> None:
+def test_what_the_first_saw_counts_as_seen(
+    first: Path, class_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(class_folder / "test", photos)
     second = api.pretrain(
@@ -109,6 +113,10 @@ def test_what_the_first_saw_counts_as_seen(first: Path, class_folder: Path, tmp_
     own = open_dataset(str(photos), size=32).hashes
     assert earlier < seen
     assert seen & set(own)
+    file = first / "encoder.safetensors"
+    assert set(seen_before(str(file))) == earlier
+    monkeypatch.chdir(first)
+    assert not len(seen_before(None)), "what lies where one stands is not what one begins with"
 
 
 def test_it_goes_on_without_its_beginning(first: Path, class_folder: Path, tmp_path: Path) -> None:
@@ -118,12 +126,12 @@ def test_it_goes_on_without_its_beginning(first: Path, class_folder: Path, tmp_p
     whole = api.pretrain(str(class_folder), out=tmp_path / "whole", **common)
 
     def kill(event: dict[str, Any]) -> None:
-        if event["kind"] == "step" and event["step"] == 3:
+        if event["kind"] == "step" and event["step"] == 0:
             raise KeyboardInterrupt
 
     out = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        api.pretrain(str(class_folder), out=out, listener=kill, checkpoint_seconds=1e-6, **common)
+        api.pretrain(str(class_folder), out=out, listener=kill, **common)
     shutil.rmtree(gone)
     api.pretrain(resume=out)
     names = ("encoder.safetensors", TRAINED_ON)
@@ -167,3 +175,92 @@ def test_weights_of_others_and_encoders_of_frames(
 def test_what_does_not_fit_is_said(first: Path, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         open_beginning({"init": str(first), **asked}, 32)
+
+
+def test_what_it_saw_before_is_not_held_out(
+    first: Path, class_folder: Path, tmp_path: Path
+) -> None:
+    """Of pictures that the first run was trained on and others, the others alone are asked."""
+    photos = tmp_path / "photos"
+    shutil.copytree(class_folder / "train", photos / "old")
+    shutil.copytree(class_folder / "test", photos / "new")
+    common: dict[str, Any] = {"task": "rotation", "size": 32, "steps": 1, "batch_size": 16}
+    seen = set(seen_before(str(first)))
+    held = []
+    for name, init in (("plain", None), ("begun", str(first))):
+        run = api.pretrain(str(photos), out=tmp_path / name, init=init, **common)
+        held.append({int(line, 16) for line in (run / "heldout.txt").read_text().split()})
+    assert held[0] & seen
+    assert held[1] == held[0] - seen
+    # Where all were seen before, they are asked all the same.
+    again = api.pretrain(str(class_folder / "train"), out=tmp_path / "a", init=str(first), **common)
+    assert (again / "heldout.txt").read_text().split()
+    (record, *_) = read_records(again / "results.jsonl")
+    assert record.detail["init"] == str(first)
+    assert begun_with(load_run(again))["init_digest"] == record.detail["init_digest"]
+
+
+def test_what_a_task_keeps_of_its_data_is_made_anew(class_folder: Path, tmp_path: Path) -> None:
+    """Clusters of other pictures, and how often they were made, are not taken."""
+    common: dict[str, Any] = {"task": "deep_cluster", "size": 32, "steps": 20, "batch_size": 16}
+    own = {"deep_cluster": {"clusters": 6}}
+    first = api.pretrain(
+        str(class_folder / "test"), out=tmp_path / "first", task_settings=own, **common
+    )
+    told: list[dict[str, Any]] = []
+    second = api.pretrain(
+        str(class_folder), out=tmp_path / "second", init=str(first), task_settings=own,
+        listener=told.append, **common,
+    )  # fmt: skip
+    plain = api.pretrain(str(class_folder), out=tmp_path / "plain", task_settings=own, **common)
+    kept = [weights(run) for run in (second, plain)]
+    assert kept[0]["clusterings"] == kept[1]["clusterings"] >= 2
+    assert kept[0]["assignments"].shape == kept[1]["assignments"].shape
+    other = {"deep_cluster": {"clusters": 5}}
+    fewer = {**common, "steps": 1, "listener": told.append}
+    api.pretrain(
+        str(class_folder), out=tmp_path / "o", init=str(first), task_settings=other, **fewer
+    )
+    sentences = [event["begins_with"] for event in told if event["kind"] == "start"]
+    assert sentences[0] == f"{first}: its encoder and its heads"
+    assert "what fits of its heads" in sentences[1] or sentences[1] == f"{first}: its encoder"
+
+
+@pytest.mark.parametrize("name", ["vit_narrow_depth4", "frames:vit_narrow_depth4"])
+def test_positions_of_a_vit_are_brought_to_its_own_grid(
+    name: str, class_folder: Path, tmp_path: Path
+) -> None:
+    small = api.pretrain(
+        str(class_folder), task="rotation", encoder="vit_narrow_depth4", size=32, stem="timm",
+        out=tmp_path / "small", **STILL,
+    )  # fmt: skip
+    begun = open_beginning({"init": str(small), "encoder": name}, 64)
+    encoder = build_encoder(EncoderSpec(name=name, size=64, stem="timm"), 3)
+    before = {key: weight.shape for key, weight in encoder.state_dict().items()}
+    begun.fill_encoder(encoder)
+    assert {key: weight.shape for key, weight in encoder.state_dict().items()} == before
+    if name.startswith("frames:"):
+        return
+    large: dict[str, Any] = {"task": "rotation", "size": 64, "steps": 2, "batch_size": 16}
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["kind"] == "step":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.pretrain(
+            str(class_folder), init=str(small), out=tmp_path / "run", listener=kill, **large
+        )
+    run = api.pretrain(resume=tmp_path / "run")
+    assert api.evaluate(run, on="pretext")
+    with pytest.raises(UsageError, match="--resume takes the run's own settings"):
+        api.pretrain(resume=run, init="nope")
+
+
+def test_a_network_of_one_size_says_which(class_folder: Path) -> None:
+    """With the small stem the patches themselves are of another size."""
+    small = build_encoder(EncoderSpec(name="tube_vit_narrow_depth4", size=32, stem="small"), 0)
+    with pytest.raises(
+        UsageError, match="for pictures of 32 px, and these have 48: give --size 32"
+    ):
+        check_fits({}, 48, Beginning("tubes", small))

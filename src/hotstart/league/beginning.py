@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hotstart.config import Stem
+from hotstart.config import PretrainSettings, Stem
 from hotstart.data.splits import Hashes
-from hotstart.encoders.build import filed
+from hotstart.encoders.build import build_encoder, filed
 from hotstart.errors import UsageError
 from hotstart.league.subject import Subject, open_subject
 from hotstart.training import checkpoint
 from hotstart.training.beginning import Beginning
 from hotstart.training.folder import CHECKPOINTS, EXPORT, SETTINGS, TRAINED_ON
+from hotstart.training.loop import Material
 
 
 def open_beginning(values: Mapping[str, Any], size: int) -> Beginning:
@@ -28,19 +29,38 @@ def open_beginning(values: Mapping[str, Any], size: int) -> Beginning:
     subject = _open(values, size)
     begun = Beginning(values["init"], subject.encoder)
     saved = None if subject.run is None else checkpoint.newest(subject.run / CHECKPOINTS)
-    if saved is not None and not subject.part:
-        begun = replace(begun, task=subject.task, weights=checkpoint.load(saved)["task"])
-    _check(values, size, begun)
+    if saved is not None and not subject.part and subject.task == values.get("task"):
+        begun = replace(begun, weights=checkpoint.load(saved)["task"])
+    check_fits(values, size, begun)
     return begun
 
 
-def seen_before(run: str | None) -> Hashes:
-    """Content hashes of what `run` was trained on, uint64 (M,); none where it does not tell."""
+def seen_before(name: str | None) -> Hashes:
+    """Content hashes of what a run was trained on, uint64 (M,); none where it does not tell.
+
+    name: its folder, or a file in it
+    """
+    if not name:
+        return np.empty(0, np.uint64)
+    run = Path(name).parent if Path(name).is_file() else Path(name)
     try:
-        found: Hashes = np.load(Path(run or "") / TRAINED_ON)
+        found: Hashes = np.load(run / TRAINED_ON)
     except (OSError, ValueError):
         return np.empty(0, np.uint64)
     return found
+
+
+def unseen(material: Material, seen: Hashes) -> Material:
+    """Without held-out items that were `seen` before; with them, where there are no others."""
+    fresh = ~np.isin(material.dataset.hashes[material.heldout], seen)
+    return replace(material, heldout=material.heldout[fresh]) if fresh.any() else material
+
+
+def begun_with(settings: PretrainSettings) -> dict[str, str]:
+    """For records: what a run began with, where that is not random weights."""
+    return (
+        {"init": settings.init, "init_digest": settings.init_digest or ""} if settings.init else {}
+    )
 
 
 def _open(values: Mapping[str, Any], size: int) -> Subject:
@@ -55,7 +75,8 @@ def _open(values: Mapping[str, Any], size: int) -> Subject:
     return open_subject(name, encoder, size, stem, 0)
 
 
-def _check(values: Mapping[str, Any], size: int, begun: Beginning) -> None:
+def check_fits(values: Mapping[str, Any], size: int, begun: Beginning) -> None:
+    """Raise UsageError where `begun` is not what `values` ask for, on pictures of `size` px."""
     spec, asked = filed(begun.encoder).spec, values.get("encoder")
     if asked is not None and asked.removeprefix("frames:") != spec.name:
         raise UsageError(
@@ -66,11 +87,13 @@ def _check(values: Mapping[str, Any], size: int, begun: Beginning) -> None:
             f"--init {begun.name} has the stem {spec.stem}, and --stem asks for {values['stem']}: "
             "leave it out"
         )
-    if begun.encoder.kind == "vit" and spec.size != size:
+    try:
+        begun.fill_encoder(build_encoder(spec.model_copy(update={"size": size}), 0))
+    except RuntimeError:
         raise UsageError(
-            f"--init {begun.name} is a ViT for pictures of {spec.size} px, and these have {size}: "
-            f"give --size {spec.size}"
-        )
+            f"--init {begun.name} is a {spec.name} for pictures of {spec.size} px, and these have "
+            f"{size}: give --size {spec.size}"
+        ) from None
     if values.get("init_digest") not in (None, begun.digest):
         raise UsageError(
             f"{begun.name} holds other weights ({begun.digest}) than those that the run's settings "

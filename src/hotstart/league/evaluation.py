@@ -16,6 +16,7 @@ from hotstart.downstream.features import recalibrate_batchnorm
 from hotstart.downstream.outcome import Outcome, Progress
 from hotstart.encoders import build_encoder
 from hotstart.errors import UsageError
+from hotstart.league.beginning import begun_with
 from hotstart.league.map import write_maps
 from hotstart.league.measures import MEASURES
 from hotstart.league.predictions import write_predictions
@@ -152,7 +153,7 @@ def _record(subject: Subject, dataset: Dataset, on: str, outcome: Outcome) -> Re
         ),
         data_fingerprints={**subject.fingerprints, "evaluate": dataset.fingerprint},
         budget=subject.budget,
-        detail=outcome.detail,
+        detail={**outcome.detail, **(begun_with(settings) if settings else {})},
         versions=versions(),
     )
 

@@ -15,7 +15,7 @@ from hotstart.data.leaks import exclude, read_hashes
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.encoders.build import filed
 from hotstart.errors import DataError, UsageError
-from hotstart.league.beginning import open_beginning, seen_before
+from hotstart.league.beginning import begun_with, open_beginning, seen_before, unseen
 from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
@@ -116,6 +116,8 @@ def settle(values: dict[str, Any], dataset: Dataset) -> PretrainSettings:
         spec = filed(begun.encoder).spec
         named = {"encoder": values.get("encoder") or begun.encoder.spec.name, "stem": spec.stem}
         values = {**values, **named, "init_digest": begun.digest}
+    else:
+        values = {**values, "init": None, "init_digest": None}
     name = values.get("encoder") or default_encoder(values["task"])
     check_encoder(values["task"], name)
     stem = resolve_spec(name, size, values.get("stem") or "auto").stem
@@ -187,11 +189,12 @@ def _run(
         free = shutil.disk_usage(folder).free
         if free < 200 * 2**20:
             raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
-    material = material_of(settings.task, dataset)
+    # A run that goes on knows by itself what its beginning saw.
+    earlier = [seen_before(name) for name in (settings.init, settings.init and str(folder))]
+    material = unseen(material_of(settings.task, dataset), np.concatenate(earlier))
     if fabric.is_global_zero:
         write_heldout(folder, dataset.hashes[material.heldout])
         beside = [] if dataset.real is None else [dataset.real.hashes]
-        earlier = [seen_before(name) for name in (settings.init, str(folder))]
         seen = np.concatenate([dataset.hashes[material.train], *beside, *earlier])
         write_trained_on(folder, seen)
     begun = None
@@ -284,6 +287,7 @@ def pretext_record(
         detail={
             "examples": score.examples,
             **({} if score.among is None else {"among": list(score.among)}),
+            **begun_with(settings),
             SETTINGS: settled_own(settings).model_dump(mode="json"),
         },
         versions=versions(),

@@ -87,7 +87,7 @@ def build_task(
         torch.manual_seed(settings.seed + 1)
         task = cls(encoder, own, info)
     if beginning is not None:
-        beginning.fill_heads(task, settings.task)
+        beginning.fill_heads(task)
     changes = settings.optimiser_changes
     if changes:
         task.optimiser = task.optimiser.model_copy(update=changes)  # type: ignore[misc]
@@ -133,6 +133,8 @@ def train(
         log.write("start", **start)
         if saved is not None:
             loop.restore(saved)
+        elif beginning is not None:
+            loop.save()  # from now on it goes on without its beginning
         for _ in loop.run():
             pass
         leave_group()
@@ -225,7 +227,7 @@ def _start_event(
         "batch_size": settings.batch_size,
         "images": loop.items,
         "heldout": len(loop.material.heldout),
-        "begins_with": None if beginning is None else beginning.told(settings.task),
+        "begins_with": None if beginning is None else beginning.told(loop.task),
         "passed_over": loop.material.dataset.lacking(loop.task.needs),
         "metric": loop.task.metric,
         "trivial": loop.task.trivial(settings.batch_size),

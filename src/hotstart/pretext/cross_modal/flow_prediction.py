@@ -125,8 +125,9 @@ class FlowPrediction(PretextTask):
         weight = known.sum(0).clamp_min(1)
         first_decides(self.usual.copy_((vectors * known[:, None]).sum(0) / weight))
         self._part(vectors.norm(dim=1)[known])
-        bins = F.one_hot(self.classify(vectors), len(self.often)).permute(0, 3, 1, 2)
-        counts = (bins * known[:, None]).sum(0).float()
+        here = torch.arange(self.side**2).view(self.side, self.side)
+        cells = (self.classify(vectors) * self.side**2 + here)[known]
+        counts = cells.bincount(minlength=self.often.numel()).view_as(self.often).float()
         # At a place that was seldom seen, as often as at all places together.
         anywhere = (counts.sum((1, 2)) + 1) / (counts.sum() + len(counts))
         share = (counts + len(counts) * anywhere[:, None, None]) / (counts.sum(0) + len(counts))
