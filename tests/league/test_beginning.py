@@ -169,7 +169,7 @@ def test_weights_of_others_and_encoders_of_frames(
         ({"stem": "timm"}, "has the stem small, and --stem asks for timm"),
         ({"init_digest": "0" * 16}, "holds other weights"),
         ({"init": "random"}, "without --init"),
-        ({"init": "nothing"}, "'nothing' is nothing to evaluate"),
+        ({"init": "nothing"}, "--init 'nothing': there is no such run or file"),
     ],
 )
 def test_what_does_not_fit_is_said(first: Path, asked: dict[str, Any], said: str) -> None:

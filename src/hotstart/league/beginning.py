@@ -35,6 +35,17 @@ def open_beginning(values: Mapping[str, Any], size: int) -> Beginning:
     return begun
 
 
+def check_init(name: str | None) -> None:
+    """Raise UsageError where nothing is called `name`, before any data is touched."""
+    if name == "random":
+        raise UsageError("--init random: that is how a run begins without --init")
+    if name and not name.startswith("timm:") and not Path(name).exists():
+        raise UsageError(
+            f"--init {name!r}: there is no such run or file; give a run folder, timm:NAME, or a "
+            "file of weights with --encoder NAME"
+        )
+
+
 def seen_before(name: str | None) -> Hashes:
     """Content hashes of what a run was trained on, uint64 (M,); none where it does not tell.
 
@@ -65,8 +76,7 @@ def begun_with(settings: PretrainSettings) -> dict[str, str]:
 
 def _open(values: Mapping[str, Any], size: int) -> Subject:
     name = values["init"]
-    if name == "random":
-        raise UsageError("--init random: that is how a run begins without --init")
+    check_init(name)
     if (Path(name) / SETTINGS).exists() or Path(name).match(EXPORT.format("*")):
         return open_subject(name, None, None, "auto", 0)
     # Weights of others do not tell which network they are of.

@@ -15,7 +15,7 @@ from hotstart.data.leaks import exclude, read_hashes
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.encoders.build import filed
 from hotstart.errors import DataError, UsageError
-from hotstart.league.beginning import begun_with, open_beginning, seen_before, unseen
+from hotstart.league.beginning import begun_with, check_init, open_beginning, seen_before, unseen
 from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
 from hotstart.league.records import Record, settings_hash, write_records
@@ -143,6 +143,7 @@ def check_names(values: dict[str, Any]) -> None:
     for task in values["task_settings"]:
         check_asked(task, values["task"])
     parse(cls.Settings, own_settings(values["task"], values["task_settings"]), values["task"])
+    check_init(values.get("init"))
     if values.get("encoder"):
         check_encoder(values["task"], values["encoder"])
     probe = {"encoder": "x", "size": 32, "stem": "timm", "batch_size": 2}
