@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,13 +120,28 @@ def build_encoder(spec: EncoderSpec, seed: int) -> Encoder:
         return cnn(spec).to(memory_format=torch.channels_last)
 
 
-def save_encoder(encoder: Encoder, path: Path) -> None:
-    """Write the weights and, in the header, the spec; the file appears whole or not at all."""
+def digest(*states: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits, the same for the same weights, wherever they lie."""
+    hashed = hashlib.sha256()
+    for state in states:
+        for key in sorted(state):
+            weight = state[key].detach().cpu().contiguous()
+            hashed.update(f"{key} {weight.dtype} {tuple(weight.shape)} ".encode())
+            hashed.update(weight.flatten().view(torch.uint8).numpy().tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def save_encoder(encoder: Encoder, path: Path, told: Mapping[str, str] | None = None) -> None:
+    """Write the weights and, in the header, the spec; the file appears whole or not at all.
+
+    told: what else the header says.
+    """
     state = {
         name: tensor.cpu().contiguous() for name, tensor in filed(encoder).state_dict().items()
     }
     part = path.with_name(path.name + ".part")
-    save_file(state, part, metadata={"spec": encoder.spec.model_dump_json(exclude_none=True)})
+    spec = {"spec": encoder.spec.model_dump_json(exclude_none=True)}
+    save_file(state, part, metadata={**(told or {}), **spec})
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

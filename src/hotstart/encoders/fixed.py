@@ -113,13 +113,15 @@ class PatchCentroids(FixedEncoder):
         return (patches - self.middle) @ self.whitening
 
     def forward(self, images: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():  # a graph is for any number of pictures
+            return self._pooled(images)
         return torch.cat([self._pooled(chunk) for chunk in images.split(CHUNK)])
 
     def _pooled(self, images: Tensor) -> Tensor:
         distance = torch.cdist(self.whitened(self.patches(images)), self.centroids)
         active = (distance.mean(2, keepdim=True) - distance).clamp_min(0)
         side = self.side - PATCH_PX + 1
-        placed = active.transpose(1, 2).reshape(len(images), CENTROIDS, side, side)
+        placed = active.transpose(1, 2).unflatten(2, (side, side))
         return F.adaptive_avg_pool2d(placed, 2).flatten(1)
 
 

@@ -130,11 +130,11 @@ class FrameEncoder(VideoEncoder):
         return clips.transpose(1, 2).flatten(0, 1)
 
     def _mean(self, h: Tensor, clips: Tensor) -> Tensor:
-        mean: Tensor = h.unflatten(0, (len(clips), clips.shape[2])).mean(1)
+        mean: Tensor = h.unflatten(0, clips.shape[:3:2]).mean(1)
         return mean
 
     def _along_time(self, maps: Tensor, clips: Tensor) -> Tensor:
-        placed: Tensor = maps.unflatten(0, (len(clips), clips.shape[2])).transpose(1, 2)
+        placed: Tensor = maps.unflatten(0, clips.shape[:3:2]).transpose(1, 2)
         return placed
 
 

@@ -95,14 +95,17 @@ class TubeVitEncoder(VideoEncoder):
     def grid(self, clips: Tensor) -> tuple[int, int, int]:
         """How many tubes there are of (B, 3, T, H, W): T' in time, H' rows, W' columns."""
         frames, height, width = clips.shape[2:]
-        return -(-frames // TUBE_FRAMES), height // self.patch_px, width // self.patch_px
+        # Not -(-frames // 2): a graph's division of integers is towards zero.
+        tubes = (frames + TUBE_FRAMES - 1) // TUBE_FRAMES
+        return tubes, height // self.patch_px, width // self.patch_px
 
     def _embedded(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> tokens before the first block, (B, L, D), each told its place."""
         normal = self.normalise(clips)
         for side in clips.shape[3:]:
             self._check_side(side)
-        if clips.shape[2] % TUBE_FRAMES:
+        # An exported graph is for any number of frames: one more than even makes no tube more.
+        if torch.compiler.is_exporting() or clips.shape[2] % TUBE_FRAMES:
             normal = torch.cat([normal, normal[:, :, -1:]], dim=2)
         tokens = self.model.embed(normal).flatten(2).transpose(1, 2)
         embedded: Tensor = tokens + places(self.grid(clips), self.dim).to(tokens)
