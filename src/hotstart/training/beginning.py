@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from hotstart.encoders import Encoder
-from hotstart.encoders.build import filed, fill
+from hotstart.encoders.build import digest, filed, fill
 from hotstart.encoders.vit import VitEncoder
 from hotstart.pretext.task import PretextTask
 
@@ -69,13 +67,7 @@ class Beginning:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits, the same for the same weights, wherever they lie."""
-        hashed = hashlib.sha256()
-        for state in (filed(self.encoder).state_dict(), self.weights):
-            for key in sorted(state):
-                weight = state[key].detach().cpu().contiguous()
-                hashed.update(f"{key} {weight.dtype} {tuple(weight.shape)} ".encode())
-                hashed.update(weight.flatten().view(torch.uint8).numpy().tobytes())
-        return hashed.hexdigest()[:16]
+        return digest(filed(self.encoder).state_dict(), self.weights)
 
 
 def _learnt(task: PretextTask) -> list[str]:
