@@ -14,6 +14,7 @@ from hotstart.data_names import check_data
 from hotstart.demo_api import demo as demo
 from hotstart.errors import UsageError
 from hotstart.evaluate_api import evaluate as evaluate
+from hotstart.export_api import export as export
 from hotstart.pretext.registry import TASKS, find
 from hotstart.pretext.setting_names import check_asked, check_setting
 from hotstart.render_api import render as render

@@ -21,6 +21,7 @@ from hotstart.arguments import (
 from hotstart.compare_command import compare
 from hotstart.demo_command import demo
 from hotstart.errors import HotstartError
+from hotstart.export_command import export
 from hotstart.gallery_command import gallery
 from hotstart.options import (
     DATA,
@@ -237,9 +238,6 @@ def evaluate(
         print_records(records)
 
 
-app.command()(compare)
-
-
 @app.command()
 def embed(
     subject: Annotated[str, typer.Argument(help="Run folder, timm:NAME, weights, or random.")],
@@ -284,8 +282,8 @@ def report(
     typer.echo(f"Report: {api.report(folder)}")
 
 
-app.command()(gallery)
-app.command()(render)
+for command in (compare, export, gallery, render):
+    app.command()(command)
 
 
 def main() -> None:

@@ -17,5 +17,9 @@ class DataError(HotstartError):
     """Data that cannot be found, read, or used for what was asked."""
 
 
+class ExportError(HotstartError):
+    """What was exported does not give the encoder's features, and was not kept."""
+
+
 class TrainingError(HotstartError):
     """Training that cannot start or go on (loss not finite, checkpoint of another run)."""

@@ -1,0 +1,1 @@
+"""Encoders for other libraries: timm, torchvision, ONNX, safetensors; each checked for parity."""
