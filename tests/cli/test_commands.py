@@ -60,6 +60,9 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("evaluate", "runs/one", "--data", "nope"),
         ("embed", "runs/one", "nope", "-o", "features.parquet"),
         ("gallery", "nope"),
+        ("export", "--help"),
+        ("export", "runs/one", "--to", "pickle"),
+        ("export", "runs/one", "--to", "onnx", "-o", "one.pt"),
     ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:
