@@ -20,7 +20,6 @@ from hotstart.export.parity import compare, example
 from hotstart.league.records import read_records
 from hotstart.league.subject import open_subject
 
-from ..cli.test_commands import hotstart as command
 from .networks import close, filed, learnt, noise
 
 
@@ -38,11 +37,13 @@ def test_a_room_does_not_hide_the_function_of_its_name() -> None:
         assert getattr(hotstart, name) is getattr(api, name)
 
 
-def test_a_run_by_the_command(trained: Path, tmp_path: Path) -> None:
+def test_a_run_by_the_command(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "new" / "run.onnx"
-    ended = command("export", str(trained), "--to", "onnx", "-o", str(out), "--json")
-    assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
+    words = ["export", str(trained), "--to", "onnx", "-o", str(out), "--json"]
+    app(words, standalone_mode=False)
+    told = json.loads(capfd.readouterr().out)
     assert told["path"] == str(out)
     assert (told["task"], told["size"], told["stem"]) == ("rotation", 32, "small")
     assert told["run"] == read_records(trained / "results.jsonl")[0].settings_hash
@@ -97,7 +98,7 @@ def test_names_by_default(trained: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'pickle': valid are timm, torchvision, onnx, safetens"):
-        api.export(trained, to="pickle")
+        api.export(trained, to="pickle")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"makes a file, NAME\.onnx"):
         api.export(trained, to="onnx", out=tmp_path / "x.pt")
     with pytest.raises(UsageError, match="--size N"):

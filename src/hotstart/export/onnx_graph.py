@@ -127,14 +127,14 @@ def _notes(encoder: Encoder, *, fixed: bool) -> tuple[str, ...]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What torch's exporter warns of in its own code is for its authors, not for the user."""
+    """What torch's exporter says of its own code, old names and steps, is not for the user."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            for category in (DeprecationWarning, FutureWarning, UserWarning):
-                warnings.simplefilter("ignore", category)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:
         logger.setLevel(level)

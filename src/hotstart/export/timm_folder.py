@@ -16,7 +16,7 @@ from hotstart.augment import log_mel
 from hotstart.encoders import AudioEncoder, Encoder
 from hotstart.encoders.build import filed
 from hotstart.encoders.cnn import SOUND, CnnEncoder
-from hotstart.encoders.networks import size_options
+from hotstart.encoders.networks import cuts_patches, size_options
 from hotstart.encoders.vit import OWN, VitEncoder
 from hotstart.errors import UsageError
 from hotstart.export.artifact import Made, numbers, quoted
@@ -82,6 +82,8 @@ def configuration(inner: Any) -> dict[str, Any]:
         name, args = "resnet10t", dict(NARROW)
     else:
         args = size_options(name, spec.size)
+        if args and cuts_patches(model):
+            args["img_size"] = list(model.patch_embed.img_size)
     if inner.kind == "audio":
         args["in_chans"] = 1
     known = timm.models.get_pretrained_cfg(name)
