@@ -85,39 +85,35 @@ class _Gathered:
         self.example = self.example or (f"{name}:{example}" if count else "")
 
     def write(self, building: Path, asked: Asked) -> None:
+        # One column after the other: of all that was read nothing is there twice.
         found = {
-            name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
+            name: np.concatenate([part.pop(name) for part in self.parts])
+            for name in tuple(self.parts[0])
         }
-        self.parts.clear()
         role = _role(found["files"])
         whole = found["files"][:, role, 0] > 0
-        keys = keys_of(
-            self.tars, self.folders, found["folder"], found["names"], found["lengths"].cumsum()
-        )
-        for i in np.flatnonzero(~whole).tolist():
-            name = f"{self.tars.path(int(found['tar'][i]))}:{keys.path(i)}"
-            self.problems.append(Quarantined(name, f"no {NOUNS[role][:-1]} among its files"))
+        self._tell_others(found, np.flatnonzero(~whole), NOUNS[role])
         if not whole.any():
             raise DataError(self._nothing())
-        labels, classes, notes = self._labels(found["labels"], asked)
+        labels, classes, notes = self._labels(found.pop("labels"), asked)
         if role == PICTURE and self.more:
             notes.append(
                 f"{self.more:,} more pictures in samples were passed over, such as {self.example}: "
                 "files that are named alike up to the first dot are one sample, of which one "
                 "picture is read"
             )
-        columns: Columns = {
-            "tar": found["tar"][whole],
-            "folder": found["folder"][whole],
-            "names": found["names"][whole.repeat(found["lengths"])],
-            "ends": found["lengths"][whole].cumsum(),
-            "main": found["files"][whole, role],
-            "sound": found["files"][whole, SOUND],
-            "labels": labels[whole].astype(np.int32),
-            "groups": found["groups"][whole],
-        }
-        for name in ARRAYS:
-            np.save(building / f"{name}.npy", columns[name])
+
+        def save(name: str, values: npt.NDArray[Any]) -> None:
+            np.save(building / f"{name}.npy", values)
+
+        lengths = found.pop("lengths")
+        save("names", found.pop("names")[whole.repeat(lengths)])
+        save("ends", lengths[whole].cumsum())
+        save("labels", labels[whole].astype(np.int32))
+        save("main", found["files"][whole, role])
+        save("sound", found.pop("files")[whole, SOUND])
+        for name in ("tar", "folder", "groups"):
+            save(name, found[name][whole])
         meta = {
             "noun": NOUNS[role],
             "folders": [folder.decode("utf-8", "surrogateescape") for folder in self.folders],
@@ -127,6 +123,16 @@ class _Gathered:
             "notes": notes,
         }
         (building / META).write_text(json.dumps(meta), encoding="utf-8")
+
+    def _tell_others(self, found: Columns, others: Integers, noun: str) -> None:
+        """Quarantine the samples that hold no `noun`."""
+        if not len(others):
+            return
+        ends = found["lengths"].cumsum()
+        keys = keys_of(self.tars, self.folders, found["folder"], found["names"], ends)
+        for i in others.tolist():
+            name = f"{self.tars.path(int(found['tar'][i]))}:{keys.path(i)}"
+            self.problems.append(Quarantined(name, f"no {noun[:-1]} among its files"))
 
     def _labels(self, found: Integers, asked: Asked) -> tuple[Integers, list[str], list[str]]:
         """Labels (N,), names of classes, and notes, from int64 (N, 3) words by where they are."""
