@@ -25,7 +25,7 @@ webdataset = pytest.importorskip("webdataset")
 from hotstart import api  # noqa: E402
 from hotstart.data import Dataset, open_dataset, shards  # noqa: E402
 from hotstart.data.discover import discover  # noqa: E402
-from hotstart.data.sample import Spec  # noqa: E402
+from hotstart.data.sample import Pictures, Spec  # noqa: E402
 from hotstart.data.splits import SPLITS  # noqa: E402
 from hotstart.data_names import check_data  # noqa: E402
 from hotstart.errors import DataError, UsageError  # noqa: E402
@@ -78,7 +78,11 @@ def told(data: str | Path, **more: Any) -> list[str | None]:
 
 def pixels(dataset: Dataset) -> list[Tensor]:
     """Every picture, uint8 (H, W, 3)."""
-    return list(dataset.pictures.get(np.arange(len(dataset))))
+    return each(dataset.pictures.get(np.arange(len(dataset))))
+
+
+def each(pictures: Pictures) -> list[Tensor]:
+    return [pictures[i] for i in range(len(pictures))]
 
 
 def same(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> bool:
@@ -104,7 +108,8 @@ def test_shards_of_a_writer(tmp_path: Path) -> None:
     assert names(tmp_path)[3:5] == ["part-000.tar:0003", "part-001.tar:0004"]
     assert found.classes == ("9", "10", "100")
     assert told(tmp_path) == [("9", "10", "100")[i % 3] for i in range(10)]
-    assert found.problems == found.notes == ()
+    assert not found.problems
+    assert not found.notes
     dataset = open_dataset(tmp_path, size=16)
     assert same(pixels(dataset), map(decoded, range(10)))
 
@@ -365,6 +370,13 @@ def test_killed_while_indexing(tmp_path: Path) -> None:
     assert not list(cache.glob("*/.building-*"))
 
 
+def test_shards_of_a_rendered_world_stay_rendered(tmp_path: Path) -> None:
+    write(tmp_path / "clips" / "shards" / "world-0.tar", [{"image.png": png(0)}])
+    assert not discover(tmp_path / "clips" / "shards").source.rendered
+    (tmp_path / "clips" / "world.json").write_text("{}")
+    assert discover(tmp_path / "clips" / "shards").source.rendered
+
+
 def test_patterns_and_single_tars(tmp_path: Path) -> None:
     for i in range(8, 12):
         write(tmp_path / f"s-{i:03d}.tar", [{"png": png(i)}])
@@ -397,7 +409,8 @@ def test_groups_by_field_or_by_key(tmp_path: Path) -> None:
     def alike(group: str) -> list[list[bool]]:
         groups = discover(path, group=group).groups
         assert groups is not None
-        return (groups[:, None] == groups).tolist()
+        pairs: list[list[bool]] = (groups[:, None] == groups).tolist()
+        return pairs
 
     by_person: npt.NDArray[np.bool_] = np.eye(4, dtype=bool)
     by_person[0, 2] = by_person[2, 0] = True
@@ -458,7 +471,7 @@ def test_videos_are_those_of_the_files(tmp_path: Path) -> None:
     assert np.array_equal(ours.hashes, theirs.hashes)
     asked = {"clip": Spec(frames=4, seconds=0.2)}
     clips = [
-        list(dataset.batch(np.arange(2), asked)["clip"].pictures)
+        each(dataset.batch(np.arange(2), asked)["clip"].pictures)
         for dataset in (ours, theirs, open_dataset(path, size=16, cache_bytes=0))
     ]
     assert same(clips[0], clips[1])

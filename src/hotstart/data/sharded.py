@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from hotstart.data.discover import Progress, classify_folders
+from hotstart.data.discover import RENDERED, Progress, classify_folders
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.index import TAR, Index, walk
 from hotstart.data.listed import index_of_paths
@@ -51,7 +51,9 @@ def open_shards(
     origin = absolute(path)
     folder = default_cache_folder() if cache_dir is None else cache_dir
     samples = open_samples(tars, origin, Asked(label, group), folder, progress)
-    found = classify_folders(_inside(samples.keys), _source(samples, origin), samples.noun)
+    source = _source(samples, origin)
+    source.rendered = any((place / RENDERED).is_file() for place in (tars.root, tars.root.parent))
+    found = classify_folders(_inside(samples.keys), source, samples.noun)
     split = _splits(tars)
     found = replace(
         found,
