@@ -445,6 +445,10 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     path = pack(tmp_path / "c.tar", [("a.txt", b"no")])
     with pytest.raises(DataError, match=r"no picture, video or sound in c.tar \(c.tar:a: no pict"):
         discover(path)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "e.tar").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"no tar in it can be opened \(e.tar: broken link\)"):
+        discover(tmp_path / "broken")
     (tmp_path / "d.tar").write_bytes(b"")
     with pytest.raises(DataError, match=r"in d.tar \(d.tar: empty: the file has 0 bytes\)"):
         discover(tmp_path / "d.tar")

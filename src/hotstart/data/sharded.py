@@ -25,6 +25,7 @@ from hotstart.data.samples import Samples, open_samples
 from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLITS
 from hotstart.data.told import Asked
+from hotstart.data_names import ALLOWED
 from hotstart.errors import DataError
 
 CLASS_NAMES = ("classnames.txt", "classes.txt")
@@ -48,6 +49,11 @@ def open_shards(
     """
     beside = len(tars) + tars.videos if isinstance(tars, Index) else 0
     tars = walk(path, frozenset({TAR})) if isinstance(tars, Index) else _index(tars)
+    if not len(tars):
+        raise DataError(
+            f"{path}: no tar in it can be opened ({tars.problems[0].path}: "
+            f"{tars.problems[0].reason}); {ALLOWED}"
+        )
     origin = absolute(path)
     folder = default_cache_folder() if cache_dir is None else cache_dir
     samples = open_samples(tars, origin, Asked(label, group), folder, progress)

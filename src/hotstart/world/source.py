@@ -106,7 +106,7 @@ class Shelves:
                         self._where[ending] = np.zeros((settings.n, 3), np.int64)
                     self._where[ending][int(key)] = number, position, size
             except Unreadable as reason:
-                raise DataError(f"{path} is {reason}; render it anew") from None
+                raise DataError(f"{path}: {reason}; render it anew") from None
         for ending, where in self._where.items():
             if not where[:, 2].all():
                 missing = int(np.flatnonzero(where[:, 2] == 0)[0])
