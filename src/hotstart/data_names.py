@@ -69,7 +69,7 @@ def tars_named(pattern: str) -> list[Path]:
     if missed:
         raise DataError(
             f"{pattern!r}: there is no {missed[0]!r}"
-            + (f", and {len(missed) - 1} of {len(names)} more are missing" if missed[1:] else "")
+            + (f", and {len(missed) - 1} more of {len(names)} are missing" if missed[1:] else "")
             + f"; {ALLOWED}"
         )
     return [Path(path) for path in dict.fromkeys(path for paths in found for path in paths)]

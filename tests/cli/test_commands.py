@@ -60,6 +60,7 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("evaluate", "runs/one", "--data", "nope"),
         ("embed", "runs/one", "nope", "-o", "features.parquet"),
         ("gallery", "nope"),
+        ("pretrain", "no-{00..03}.tar"),
     ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:

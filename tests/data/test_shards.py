@@ -389,7 +389,7 @@ def test_patterns_and_single_tars(tmp_path: Path) -> None:
     split = discover(f"{tmp_path}/{{train,val}}/*.tar").split
     assert split is not None
     assert split.tolist() == [0, 1]
-    with pytest.raises(DataError, match=r"there is no '.*s-007.tar', and 1 of 6 more are missing"):
+    with pytest.raises(DataError, match=r"there is no '.*s-007.tar', and 1 more of 6 are missing"):
         check_data(f"{tmp_path}/s-{{007..012}}.tar")
     with pytest.raises(DataError, match=r"there is no '.*z-\*.tar'; DATA is"):
         discover(f"{tmp_path}/z-*.tar")
