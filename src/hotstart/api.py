@@ -113,7 +113,9 @@ def pretrain(
         merged.setdefault(name, {}).update(own)
     values["task_settings"] = merged
     if "data" not in values:
-        raise UsageError("no data: give a folder of pictures, a table of paths, or `digits:`")
+        raise UsageError(
+            "no data: give a folder of pictures, tar shards, a table of paths, or `digits:`"
+        )
     values.setdefault("task", DEFAULT_TASK)
     find(values["task"])
     for name, own in merged.items():

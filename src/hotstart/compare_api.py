@@ -112,7 +112,9 @@ def compare(
         asked, folder = read_league(Path(resume)).asked.model_copy(update=machine), Path(resume)
     else:
         if data is None:
-            raise UsageError("no data: give a folder of pictures, a table of paths, or `digits:`")
+            raise UsageError(
+                "no data: give a folder of pictures, tar shards, a table of paths, or `digits:`"
+            )
         if tasks is None:
             raise UsageError("no tasks: give --tasks rotation,simclr; `hotstart tasks` lists them")
         if not {"steps", "epochs", "minutes"} & set(values):

@@ -26,7 +26,10 @@ class SplitChoice(StrEnum):
     VAL, TEST = "val", "test"
 
 
-DATA = "Folder of pictures, videos or sounds; table; frames:, camera:, world:, digits:, cifar10."
+DATA = (
+    "Folder of pictures, videos or sounds; tar shards; table; frames:, camera:, world:, digits:, "
+    "cifar10."
+)
 Encoder = Annotated[
     str | None,
     typer.Option(
@@ -36,8 +39,10 @@ Encoder = Annotated[
 ]
 Size = Annotated[int | None, typer.Option(min=8, help="Picture side in pixels; follows the data.")]
 StemOption = Annotated[StemChoice, typer.Option(help="What happens to pictures of 32 to 64 px.")]
-Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
-Group = Annotated[str | None, typer.Option(help="Column, or regular expression on the path.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table, field of tar shards.")]
+Group = Annotated[
+    str | None, typer.Option(help="Column, field, or regular expression on the path.")
+]
 AudioOffset = Annotated[
     float | None, typer.Option(help="How much later the sound of videos comes than its frames.")
 ]

@@ -63,6 +63,7 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("export", "--help"),
         ("export", "runs/one", "--to", "pickle"),
         ("export", "runs/one", "--to", "onnx", "-o", "one.pt"),
+        ("pretrain", "no-{00..03}.tar"),
     ],
 )
 def test_answers_without_torch(words: tuple[str, ...]) -> None:

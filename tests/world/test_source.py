@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -98,3 +99,13 @@ def test_what_does_not_fit_a_world_is_told(tmp_path: Path) -> None:
     (folder / "done").unlink()
     with pytest.raises(DataError, match="not finished"):
         open_dataset(str(folder), size=32)
+
+
+def test_a_damaged_shard_is_rendered_anew(tmp_path: Path) -> None:
+    text = "world:images?n=2&size=16&samples=1"
+    folder = api.render(text, tmp_path / "made", form="shards", processes=1)
+    (shard,) = folder.rglob("*.tar")
+    assert len(open_dataset(str(folder), size=16)) == 2
+    os.truncate(shard, shard.stat().st_size // 2)
+    with pytest.raises(DataError, match=r"world-000000\.tar: truncated: .*; render it anew"):
+        open_dataset(str(folder), size=16)

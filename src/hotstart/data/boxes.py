@@ -18,8 +18,8 @@ from hotstart.data.coco_boxes import read_coco_boxes
 from hotstart.data.coco_folder import CocoSource, coco_sources
 from hotstart.data.dataset import Dataset
 from hotstart.data.entries import default_cache_folder
-from hotstart.data.index import index_of_paths
 from hotstart.data.leaks import check_leaks
+from hotstart.data.listed import index_of_paths
 from hotstart.data.masked import Chosen
 from hotstart.data.noted import Noted, NotedPicture, Notes, PictureFiles, below
 from hotstart.data.quarantine import Quarantined

@@ -246,11 +246,11 @@ def open_dataset(
     audio_offset_seconds: by how much the sound of videos comes after the frames it belongs to
     real: other DATA, of real pictures, that is read beside this one, under `real_image`
     progress: called as progress("decode", done, total) while the cache is built, before that as
-    progress("render", ...) for a world
+    progress("render", ...) for a world and progress("index", ...) for tar shards
 
     Raises `DataError`, `UsageError`.
     """
-    found = discover(data, label, group, progress)
+    found = discover(data, label, group, progress, cache_dir)
     side = suggest_size(found.source) if size is None else size
     folder = default_cache_folder() if cache_dir is None else cache_dir
     name = str(data)

@@ -1,7 +1,7 @@
-"""What DATA is: a folder (of pictures or videos, class folders, splits), a table, or a name.
+"""What DATA is: a folder (of pictures or videos, class folders, splits, tars), a table, or a name.
 
 A folder holds videos if it has at least as many video files as pictures, GIFs aside; or nothing
-but GIFs, most of them animated.
+but GIFs, most of them animated. It holds shards if it has at least as many tars as of all these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,14 +18,24 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hotstart.data.index import SOUND_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES, Index, ending, walk
+from hotstart.data.index import SOUND_SUFFIXES, SUFFIXES, TAR, VIDEO_SUFFIXES, Index, ending, walk
 from hotstart.data.quarantine import printable
 from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
-from hotstart.data_names import ALLOWED, CAMERA, FRAMES, RECORDED, WORLD, missing
+from hotstart.data_names import (
+    ALLOWED,
+    CAMERA,
+    FRAMES,
+    RECORDED,
+    WORLD,
+    is_pattern,
+    missing,
+    tars_named,
+)
 from hotstart.errors import DataError, UsageError
 
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 GIF = ".gif"
 GIFS_OPENED = 16
 RENDERED = "world.json"
@@ -37,13 +48,17 @@ def discover(
     label: str | None = None,
     group: str | None = None,
     progress: Progress | None = None,
+    cache_dir: Path | None = None,
 ) -> Found:
     """Find out what `data` is and list its pictures or videos.
 
-    label: column of a table that holds the label
-    group: column of a table, or a regular expression searched in each relative path, whose first
-    group (or whole match) names the group; what has no match is its own group
-    progress: called as progress("render", done, total) while a world is rendered
+    label: column of a table that holds the label; of tar shards, an ending or a field of `json`
+    group: such a column or field, or a regular expression searched in each relative path (of tar
+    shards, in each key), whose first group (or whole match) names the group; what has no match is
+    its own group
+    progress: called as progress("render", done, total) while a world is rendered, or as
+    progress("index", done, total) while tars are read
+    cache_dir: where the index of tars is kept, see `default_cache_folder`
 
     Raises `DataError` when there is nothing to be used, `UsageError` when `label` or `group` does
     not fit the data.
@@ -56,7 +71,7 @@ def discover(
         from hotstart.data import camera
 
         where, _, query = text.removeprefix(CAMERA).partition("?")
-        return camera.open_camera(discover(where, label, group, progress), query)
+        return camera.open_camera(discover(where, label, group, progress, cache_dir), query)
     if text.startswith(FRAMES):
         from hotstart.data import frame_folders
 
@@ -74,14 +89,21 @@ def discover(
     if is_file:
         if path.suffix.lower() in TABLES:
             return table.open_table(path, label, group)
-        raise DataError(f"{text} is a single file; {ALLOWED}")
+        if path.suffix.lower() != TAR:
+            raise DataError(f"{text} is a single file{_compressed(path.name)}; {ALLOWED}")
+    index = walk(path) if is_folder else None
+    if is_file or (is_pattern(text) if index is None else holds_tars(index)):
+        from hotstart.data import sharded
+
+        tars = [path] if is_file else index if index is not None else tars_named(text)
+        return sharded.open_shards(path, tars, label, group, cache_dir, progress)
     if label is not None:
         raise UsageError(
-            f"label={label!r} names a column of a table, and {text} is none; the labels of a "
-            "folder are its class folders"
+            f"label={label!r} names a column of a table or a field of tar shards, and {text} is "
+            "neither; the labels of a folder are its class folders"
         )
-    if is_folder:
-        return _folder(path, text, group)
+    if index is not None:
+        return _folder(path, text, index, group)
     if named.is_name(text):
         if group is not None:
             raise UsageError(f"group={group!r}: the pictures of {text} have no paths to group by")
@@ -110,8 +132,8 @@ def _engine(
     return found
 
 
-def _folder(path: Path, text: str, group: str | None) -> Found:
-    index = walk(path)
+def _folder(path: Path, text: str, index: Index, group: str | None) -> Found:
+    tars = index.tars
     if holds_videos(index):
         from hotstart.data.video import VideoFiles
 
@@ -126,17 +148,20 @@ def _folder(path: Path, text: str, group: str | None) -> Found:
         found = classify_folders(index, SoundFiles(index, absolute(path)), "sounds")
     else:
         raise DataError(_nothing_in(text, index))
+    if tars:
+        told = f"{tars} tars among them were passed over: give {text}/*.tar to read these alone"
+        found = replace(found, notes=(*found.notes, told))
     return found if group is None else found.with_groups(groups_of_paths(index, group))
 
 
 def _pictures(index: Index, origin: str) -> Items:
     """Pictures, with sounds of the same names if there are any."""
     if index.others:
-        from hotstart.data.sounds import Beside, SoundedPictures
+        from hotstart.data.sounds import Beside, sounded
 
         beside = Beside(index)
         if any(beside.file(index.relative(i)) for i in range(len(index))):
-            return SoundedPictures(index, beside, origin)
+            return sounded(index, beside, origin)
     return FileSource(index, origin)
 
 
@@ -149,6 +174,11 @@ def holds_videos(index: Index) -> bool:
     if index.videos:
         return index.videos >= count - gifs
     return gifs == count and _animated(index)
+
+
+def holds_tars(index: Index) -> bool:
+    """Whether a folder of these pictures, and of tars and videos passed over, is one of shards."""
+    return index.tars > 0 and index.tars >= len(index) + index.videos
 
 
 def _is_gif(index: Index, i: int) -> bool:
@@ -167,12 +197,22 @@ def _animated(index: Index) -> bool:
     return 2 * moving > len(chosen)
 
 
+def _compressed(name: str) -> str:
+    """What to do about a compressed tar."""
+    if not name.lower().endswith(COMPRESSED):
+        return ""
+    return (
+        ", compressed: unpack it to a plain .tar, in which pictures are found without reading all"
+    )
+
+
 def _nothing_in(text: str, index: Index) -> str:
     if index.problems:
         first = index.problems[0]
         return f"{text} holds no picture that can be read ({first.path}: {first.reason}); {ALLOWED}"
     seen = (
-        f"none of its {index.others} files (such as {index.other_example}) ends in"
+        f"none of its {index.others} files (such as {index.other_example}"
+        f"{_compressed(index.other_example)}) ends in"
         if index.others
         else "it is empty; Hotstart looks for"
     )

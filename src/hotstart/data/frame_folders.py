@@ -24,13 +24,14 @@ import numpy.typing as npt
 
 from hotstart.data.decode import decode, measure
 from hotstart.data.discover import classify_folders
+from hotstart.data.files import whole_file
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index, walk
 from hotstart.data.pose_files import Floats
 from hotstart.data.poses import beside_frames
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.data.sounds import Beside, decode_sound
-from hotstart.data.source import Found, absolute, groups_of_paths, whole_file
+from hotstart.data.source import Found, absolute, groups_of_paths
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
 from hotstart.errors import DataError, UsageError
 

@@ -9,11 +9,13 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.allocator import give_back
+from hotstart.data.files import opened, whole_file
 from hotstart.data.quarantine import Quarantined, printable
 from hotstart.errors import DataError
 
@@ -29,6 +31,8 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".we
 """Those that are taken for videos; a GIF may be either."""
 
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga"})
+
+TAR = ".tar"
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 FLUSH = 2_048
@@ -57,6 +61,8 @@ class Index:
     """Files passed over because of their ending."""
     videos: int = 0
     """Those of them that end like videos."""
+    tars: int = 0
+    """Those of them that end like tar files."""
     other_example: str = ""
 
     def __len__(self) -> int:
@@ -75,9 +81,21 @@ class Index:
         """Path of item i to open it by."""
         return joined(os.fsencode(self.root), self.relative(i))
 
+    def path(self, i: int) -> str:
+        """Relative path of item i for people."""
+        return printable(self.relative(i))
+
+    def read(self, i: int) -> bytes:
+        """What is in item i. Raises `Unreadable`."""
+        return whole_file(self.file(i))
+
+    def open(self, i: int) -> BinaryIO:
+        """Item i, to be read from its start. Raises `Unreadable`."""
+        return opened(self.file(i))
+
     def relatives(self) -> Iterator[str]:
         """Every relative path in order, bytes that are not UTF-8 escaped."""
-        return (printable(self.relative(i)) for i in range(len(self)))
+        return map(self.path, range(len(self)))
 
     @property
     def fingerprint(self) -> str:
@@ -103,6 +121,7 @@ class _Collected:
     problems: list[Quarantined] = field(default_factory=list)
     others: int = 0
     videos: int = 0
+    tars: int = 0
     other_example: str = ""
 
     def index(self, root: Path) -> Index:
@@ -118,6 +137,7 @@ class _Collected:
             problems=tuple(self.problems),
             others=self.others,
             videos=self.videos,
+            tars=self.tars,
             other_example=self.other_example,
         )
 
@@ -211,6 +231,7 @@ def _read_folder(found: _Collected, folder: bytes, handle: int) -> list[bytes]:
                 else:
                     found.others += 1
                     found.videos += kind in VIDEO_SUFFIXES
+                    found.tars += kind == TAR
                     found.other_example = found.other_example or printable(os.fsencode(name))
                 continue
             try:
@@ -265,36 +286,3 @@ def _add_sorted(
     found.changed.frombytes(np.frombuffer(changed, dtype=np.int64)[order].tobytes())
     found.folders.append(folder)
     found.counts.append(len(stops))
-
-
-def index_of_paths(root: Path, paths: Sequence[bytes]) -> tuple[Index, npt.NDArray[np.int64]]:
-    """Index of the files at `paths` that exist, in the order given, and their positions there.
-
-    Relative paths count from `root`.
-    """
-    folders: dict[bytes, int] = {}
-    folder, lengths, sizes, changed, there = (array("q") for _ in range(5))
-    names = bytearray()
-    base = os.fsencode(root)
-    for i, path in enumerate(paths):
-        try:
-            status = os.stat(joined(base, path))  # noqa: PTH116 - the path is bytes
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            continue
-        head, name = os.path.split(path)
-        there.append(i)
-        folder.append(folders.setdefault(head, len(folders)))
-        names += name
-        lengths.append(len(name))
-        sizes.append(status.st_size)
-        changed.append(status.st_mtime_ns)
-    index = Index(
-        root=root,
-        folders=tuple(folders),
-        folder=np.array(folder, np.uint32),
-        names=np.frombuffer(bytes(names), dtype=np.uint8),
-        ends=np.array(lengths, np.int64).cumsum(),
-        sizes=np.array(sizes, np.int64),
-        changed=np.array(changed, np.int64),
-    )
-    return index, np.array(there, np.int64)

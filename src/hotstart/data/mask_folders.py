@@ -11,11 +11,11 @@ import numpy as np
 
 from hotstart.data.coco import Annotation, read_coco
 from hotstart.data.coco_folder import CocoSource, PictureFinder, coco_sources, split_of
+from hotstart.data.files import whole_file
 from hotstart.data.index import SUFFIXES, walk
 from hotstart.data.label_maps import Int32s, read_label_map
 from hotstart.data.outlines import decode_mask
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import whole_file
 from hotstart.errors import DataError
 
 PICTURE_FOLDERS = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})

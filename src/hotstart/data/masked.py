@@ -16,9 +16,9 @@ from hotstart.data.cache import Progress, extremes, open_cache
 from hotstart.data.dataset import Dataset
 from hotstart.data.entries import default_cache_folder
 from hotstart.data.headers import Unreadable
-from hotstart.data.index import index_of_paths
 from hotstart.data.label_maps import ClassValues, LabelMap, fit_to_picture
 from hotstart.data.leaks import check_leaks
+from hotstart.data.listed import index_of_paths
 from hotstart.data.mask_classes import Scanned, find_classes, pixels_of, scan, what_is_wrong
 from hotstart.data.mask_folders import Pair, Pairs, find_pairs
 from hotstart.data.quarantine import Quarantined

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 
 import av
 import numpy as np
 
 from hotstart.data.decode import decode, measure
+from hotstart.data.files import whole_file
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import SOUND_SUFFIXES, Index, walk
-from hotstart.data.quarantine import Quarantined, printable
+from hotstart.data.quarantine import Quarantined
 from hotstart.data.sample import SOUND_HZ
-from hotstart.data.source import content_hash, whole_file
+from hotstart.data.source import Files, content_hash
 from hotstart.data.video import Ear
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
 
@@ -88,18 +89,18 @@ class Beside:
 
 
 class _Unmoved(VideoSource):
-    """Items of one picture and one sound each."""
+    """Items of one picture and one sound each; `files` are the pictures, else the sounds."""
 
-    def __init__(self, index: Index, origin: str) -> None:
-        self.index = index
+    def __init__(self, files: Files, origin: str) -> None:
+        self.files = files
         self.origin = origin
-        self.fingerprint = index.fingerprint
+        self.fingerprint = files.fingerprint
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.files)
 
     def path(self, i: int) -> str:
-        return printable(self.index.relative(i))
+        return self.files.path(i)
 
     @abstractmethod
     def _picture(self, i: int, short_side: int) -> Array: ...
@@ -124,15 +125,15 @@ class _Unmoved(VideoSource):
 
 
 class SoundFiles(_Unmoved):
-    """Sound files of an index, which have no pictures."""
+    """Sound files, which have no pictures."""
 
     pictured = False
 
     def content(self, i: int) -> int:
-        return content_hash(whole_file(self.index.file(i)))
+        return content_hash(self.files.read(i))
 
     def sound(self, i: int) -> Samples:
-        return decode_sound(whole_file(self.index.file(i)))
+        return decode_sound(self.files.read(i))
 
     def measure(self, i: int) -> Measured:
         return Measured(SIDE_PX, SIDE_PX, 2, len(self.sound(i)) / SOUND_HZ)
@@ -142,28 +143,42 @@ class SoundFiles(_Unmoved):
 
 
 class SoundedPictures(_Unmoved):
-    """Picture files of an index, some with a sound of the same name beside them."""
+    """Picture files, some with a sound.
 
-    def __init__(self, index: Index, beside: Beside, origin: str) -> None:
-        super().__init__(index, origin)
-        self.beside = beside
-        state = f"{index.fingerprint}|{beside.fingerprint}"
-        self.fingerprint = hashlib.blake2b(state.encode(), digest_size=16).hexdigest()
+    heard(i): the sound file of picture i, None where it has none; state: of these, see
+    `fingerprint`
+    """
+
+    def __init__(
+        self, files: Files, heard: Callable[[int], bytes | None], state: str, origin: str
+    ) -> None:
+        super().__init__(files, origin)
+        self._heard = heard
+        both = f"{files.fingerprint}|{state}"
+        self.fingerprint = hashlib.blake2b(both.encode(), digest_size=16).hexdigest()
 
     def content(self, i: int) -> int:
-        file = self.beside.file(self.index.relative(i))
-        sound = b"" if file is None else whole_file(file)
-        return content_hash(whole_file(self.index.file(i)) + sound)
+        return content_hash(self.files.read(i) + (self._heard(i) or b""))
 
     def sound(self, i: int) -> Samples:
-        file = self.beside.file(self.index.relative(i))
-        return np.empty(0, np.int16) if file is None else decode_sound(whole_file(file))
+        data = self._heard(i)
+        return np.empty(0, np.int16) if data is None else decode_sound(data)
 
     def measure(self, i: int) -> Measured:
-        return Measured(*measure(whole_file(self.index.file(i))), 2, SILENT_SECONDS)
+        return Measured(*measure(self.files.read(i)), 2, SILENT_SECONDS)
 
     def _picture(self, i: int, short_side: int) -> Array:
-        return decode(whole_file(self.index.file(i)), short_side)
+        return decode(self.files.read(i), short_side)
+
+
+def sounded(index: Index, beside: Beside, origin: str) -> SoundedPictures:
+    """Picture files of an index, some with a sound of the same name beside them."""
+
+    def heard(i: int) -> bytes | None:
+        file = beside.file(index.relative(i))
+        return None if file is None else whole_file(file)
+
+    return SoundedPictures(index, heard, beside.fingerprint, origin)
 
 
 def spectrogram(samples: Samples) -> Array:

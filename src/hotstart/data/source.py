@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hotstart.data.decode import decode, measure
-from hotstart.data.headers import Unreadable
 from hotstart.data.index import Index
-from hotstart.data.quarantine import Quarantined, printable
+from hotstart.data.quarantine import Quarantined
 from hotstart.data.shrink import shrink
 from hotstart.errors import UsageError
 
@@ -70,29 +68,44 @@ class Source(Items):
         """Let go of what was loaded; it is loaded again when needed."""
 
 
-class FileSource(Source):
-    """Picture files of an index."""
+class Files(Protocol):
+    """Files by position, wherever they lie: an `Index` of them, or `Samples` in tars."""
 
-    def __init__(self, index: Index, origin: str) -> None:
-        self.index = index
-        self.origin = origin
-        self.fingerprint = index.fingerprint
+    @property
+    def fingerprint(self) -> str: ...
 
-    def __len__(self) -> int:
-        return len(self.index)
+    def __len__(self) -> int: ...
 
     def path(self, i: int) -> str:
-        return printable(self.index.relative(i))
+        """Name of file i for people."""
+
+    def read(self, i: int) -> bytes:
+        """All of file i. Raises `Unreadable`."""
+
+    def open(self, i: int) -> BinaryIO:
+        """File i, to be read from its start. Raises `Unreadable`."""
+
+
+class FileSource(Source):
+    """Picture files."""
+
+    def __init__(self, files: Files, origin: str) -> None:
+        self.files = files
+        self.origin = origin
+        self.fingerprint = files.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def path(self, i: int) -> str:
+        return self.files.path(i)
 
     def read(self, i: int, short_side: int) -> tuple[int, Array]:
-        data = self._bytes(i)
+        data = self.files.read(i)
         return content_hash(data), decode(data, short_side)
 
     def peek(self, i: int) -> tuple[int, int]:
-        return measure(self._bytes(i))
-
-    def _bytes(self, i: int) -> bytes:
-        return whole_file(self.index.file(i))
+        return measure(self.files.read(i))
 
 
 class ArraySource(Source):
@@ -141,22 +154,6 @@ class ArraySource(Source):
         return np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture
 
 
-def whole_file(path: bytes) -> bytes:
-    """What is in a file. Raises `Unreadable`."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(handle).st_size
-            data = os.read(handle, size)
-            while len(data) < size and (more := os.read(handle, size - len(data))):
-                data += more  # one call reads 2 GiB at most
-            return data
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise Unreadable(f"cannot be opened: {error.strerror}") from None
-
-
 def content_hash(data: bytes) -> int:
     """64 bits of BLAKE2b: equal for two pictures exactly when their bytes are."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
@@ -183,6 +180,15 @@ class Found:
 
     def with_groups(self, groups: npt.NDArray[np.int64]) -> Found:
         return replace(self, groups=groups)
+
+
+def ordered(classes: Iterable[str]) -> list[str]:
+    """Names of classes in their order: that of number if all are whole numbers, else of letters."""
+    names = sorted(classes)
+    try:
+        return sorted(names, key=int)
+    except ValueError:
+        return names
 
 
 def absolute(path: Path) -> str:

@@ -15,13 +15,13 @@ from hotstart.data.index import (
     SUFFIXES,
     VIDEO_SUFFIXES,
     Index,
-    index_of_paths,
     is_picture_name,
     is_video_name,
     walk,
 )
+from hotstart.data.listed import index_of_paths
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
+from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths, ordered
 from hotstart.data.splits import SPLIT_NAMES, SPLITS
 from hotstart.errors import DataError, UsageError
 
@@ -181,12 +181,8 @@ def _unique_names(root: Path) -> dict[bytes, list[bytes]]:
 def _encode(
     values: list[str | None], rows: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    """Labels int32 (rows,), -1 where empty, and class names: in order of number if all are."""
-    named = {value for value in values if value is not None}
-    try:
-        classes = sorted(named, key=int)
-    except ValueError:
-        classes = sorted(named)
+    """Labels int32 (rows,), -1 where empty, and class names."""
+    classes = ordered({value for value in values if value is not None})
     code: dict[str | None, int] = {name: number for number, name in enumerate(classes)}
     labels = np.array([code.get(value, -1) for value in values], np.int32)
     return labels[rows], tuple(classes)

@@ -29,9 +29,10 @@ from hotstart.data.headers import Unreadable, check_size
 from hotstart.data.index import Index
 from hotstart.data.pose_files import Floats
 from hotstart.data.poses import beside_video
-from hotstart.data.quarantine import Quarantined, printable
+from hotstart.data.quarantine import Quarantined
 from hotstart.data.sample import SOUND_HZ
 from hotstart.data.shrink import shrink
+from hotstart.data.source import Files
 from hotstart.data.videos import Array, Frame, Measured, Samples, Sound, VideoSource
 
 READ_BYTES = 2**18
@@ -40,35 +41,35 @@ PLAIN_HZ = 25.0
 
 
 class VideoFiles(VideoSource):
-    """Video files of an index."""
+    """Video files."""
 
-    def __init__(self, index: Index, origin: str) -> None:
-        self.index = index
+    def __init__(self, files: Files, origin: str) -> None:
+        self.files = files
         self.origin = origin
-        self.fingerprint = index.fingerprint
+        self.fingerprint = files.fingerprint
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.files)
 
     def path(self, i: int) -> str:
-        return printable(self.index.relative(i))
+        return self.files.path(i)
 
     def content(self, i: int) -> int:
         digest = hashlib.blake2b(digest_size=8)
-        with _file(self.index.file(i)) as file:
+        with self.files.open(i) as file:
             while part := file.read(READ_BYTES):
                 digest.update(part)
         return int.from_bytes(digest.digest(), "little")
 
     def measure(self, i: int) -> Measured:
-        with _opened(self.index.file(i)) as (container, stream):
+        with _opened(self.files.open(i)) as (container, stream):
             seconds = container.duration / av.time_base if container.duration else 0.0
             frames = stream.frames or round(seconds * _rate(stream))
             sound = seconds if container.streams.audio else 0.0
             return Measured(stream.width, stream.height, frames, sound)
 
     def read(self, i: int, short_side: int) -> Iterator[Frame | Sound | Quarantined]:
-        with _opened(self.index.file(i)) as (container, stream):
+        with _opened(self.files.open(i)) as (container, stream):
             ear = Ear(container)
             times = _Times(stream)
             scale = _Scale(short_side)
@@ -95,7 +96,7 @@ class VideoFiles(VideoSource):
         return [found[stamp] for stamp in stamps]
 
     def sound(self, i: int) -> Samples:
-        with _opened(self.index.file(i)) as (container, _):
+        with _opened(self.files.open(i)) as (container, _):
             ear = Ear(container)
             packets = _packets(container, *ear.streams) if ear.streams else ()
             heard = [sound for packet in packets for sound in ear.hear(packet)]
@@ -103,11 +104,12 @@ class VideoFiles(VideoSource):
         return np.concatenate([sound.samples for sound in heard] or [np.empty(0, np.int16)])
 
     def poses(self, i: int, seconds: Floats, stamps: Sequence[int]) -> Floats | None:
-        return beside_video(self.index.file(i), seconds)
+        # Beside what lies in a tar there is nothing.
+        return beside_video(self.files.file(i), seconds) if isinstance(self.files, Index) else None
 
     def _search(self, i: int, short_side: int, wanted: set[int], seek: bool) -> dict[int, Array]:
         found: dict[int, Array] = {}
-        with _opened(self.index.file(i)) as (container, stream):
+        with _opened(self.files.open(i)) as (container, stream):
             scale = _Scale(short_side)
             times = _Times(stream)
             if seek:
@@ -208,20 +210,12 @@ def _rgb(frame: VideoFrame) -> Array:
 
 
 @contextlib.contextmanager
-def _file(path: bytes) -> Iterator[BinaryIO]:
-    try:
-        file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - bytes path, closed below
-    except OSError as error:
-        raise Unreadable(f"cannot be opened: {error.strerror}") from None
-    with file:
-        yield file
-
-
-@contextlib.contextmanager
-def _opened(path: bytes) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A file that is known to be a whole video, and the stream of its pictures."""
-    with _file(path) as file:
-        kind = container_format(file, os.fstat(file.fileno()).st_size)
+    with file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        kind = container_format(file, size)
         file.seek(0)
         try:
             container = av.open(

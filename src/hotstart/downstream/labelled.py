@@ -84,7 +84,8 @@ def labelled(
     if not (found >= 0).any():
         raise DataError(
             f"{dataset.name} has no labels, so nothing can be classified; put the {noun}s into "
-            "one folder per class, or give a table of paths with --label COLUMN"
+            "one folder per class, or give a table of paths with --label COLUMN, or tar shards "
+            "with a cls in each sample"
         )
     train, asked = (labelled_items(dataset, part) for part in ("train", split))
     for part, items in (("train", train), (split, asked)):

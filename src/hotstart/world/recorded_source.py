@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from hotstart.config import Field, Settings, parse
 from hotstart.data.decode import decode, measure
+from hotstart.data.files import whole_file
 from hotstart.data.shrink import MAX_ASPECT
-from hotstart.data.source import Array, Found, Source, absolute, content_hash, whole_file
+from hotstart.data.source import Array, Found, Source, absolute, content_hash
 from hotstart.errors import DataError, UsageError
 from hotstart.world.recorded import Files, airsim_files, carla_files, load
 from hotstart.world.scene import Numbers

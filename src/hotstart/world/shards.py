@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from hotstart.data import tars
+from hotstart.data.files import opened
+from hotstart.data.tars import BLOCK, HEAD_BYTES
+
 LAST = "json"
 """The file that ends a sample."""
-_BLOCK = 512
 
 
 class Shards:
@@ -43,7 +46,7 @@ class Shards:
             member.size = len(data)
             member.mode = 0o644
             file.write(member.tobuf(tarfile.USTAR_FORMAT))
-            file.write(data + b"\0" * (-len(data) % _BLOCK))
+            file.write(data + b"\0" * (-len(data) % BLOCK))
         file.flush()
         if (index + 1) % self.in_shard == 0 or index + 1 == self.n:
             self._finish(file)
@@ -73,17 +76,20 @@ class Shards:
     def _finish(self, file: BinaryIO) -> None:
         assert self._open is not None
         path = self._open[0]
-        file.write(b"\0" * 2 * _BLOCK)
+        file.write(b"\0" * 2 * BLOCK)
         self.close()
         _part(path).rename(path)
 
 
 def members(path: Path) -> Iterator[tuple[str, str, int, int]]:
-    """Key, ending, position and size in bytes of each file in a finished shard."""
-    with tarfile.open(path, "r:") as shard:
-        for member in shard:
-            key, _, ending = member.name.partition(".")
-            yield key, ending, member.offset_data, member.size
+    """Key, ending, position and size in bytes of each file in a finished shard.
+
+    Raises `Unreadable` where it is damaged.
+    """
+    with opened(bytes(path), HEAD_BYTES) as shard:
+        for name, position, size in tars.members(shard):
+            key, _, ending = name.decode().partition(".")
+            yield key, ending, position, size
 
 
 def _part(path: Path) -> Path:
@@ -94,13 +100,13 @@ def _whole(path: Path) -> tuple[int, int]:
     """How many samples are whole, and where the last of them ends."""
     count, end, position, size = 0, 0, 0, path.stat().st_size
     with path.open("rb") as file:
-        while position + _BLOCK <= size:
+        while position + BLOCK <= size:
             file.seek(position)
             try:
-                member = tarfile.TarInfo.frombuf(file.read(_BLOCK), "ascii", "strict")
+                member = tarfile.TarInfo.frombuf(file.read(BLOCK), "ascii", "strict")
             except tarfile.HeaderError:
                 break
-            position += _BLOCK + member.size + -member.size % _BLOCK
+            position += BLOCK + member.size + -member.size % BLOCK
             if position <= size and member.name.partition(".")[2] == LAST:
                 count, end = count + 1, position
     return count, end

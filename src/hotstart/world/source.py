@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from hotstart.data.decode import decode, measure
 from hotstart.data.entries import default_cache_folder
+from hotstart.data.files import read_at
+from hotstart.data.headers import Unreadable
 from hotstart.data.quarantine import Quarantined
 from hotstart.data.sample import TRUTHS, TRUTHS_OF_MOTION
 from hotstart.data.source import Array, Found, Source, absolute, content_hash
@@ -98,24 +100,25 @@ class Shelves:
         # Of each ending: shard, position and bytes of the file of each item.
         self._where: dict[str, npt.NDArray[np.int64]] = {}
         for number, path in enumerate(self._paths):
-            for key, ending, position, size in shards.members(path):
-                if ending not in self._where:
-                    self._where[ending] = np.zeros((settings.n, 3), np.int64)
-                self._where[ending][int(key)] = number, position, size
+            try:
+                for key, ending, position, size in shards.members(path):
+                    if ending not in self._where:
+                        self._where[ending] = np.zeros((settings.n, 3), np.int64)
+                    self._where[ending][int(key)] = number, position, size
+            except Unreadable as reason:
+                raise DataError(f"{path}: {reason}; render it anew") from None
         for ending, where in self._where.items():
             if not where[:, 2].all():
                 missing = int(np.flatnonzero(where[:, 2] == 0)[0])
                 raise DataError(f"{folder} lacks {ending} of item {missing}; render it anew")
 
     def file(self, i: int, ending: str) -> bytes:
-        """One file. Raises `DataError` where the shard is gone."""
+        """One file. Raises `DataError` where the shard is gone or damaged."""
         number, position, size = (int(value) for value in self._where[ending][i])
         try:
-            with self._paths[number].open("rb") as shard:
-                shard.seek(position)
-                return shard.read(size)
-        except OSError as error:
-            raise DataError(f"{self._paths[number]} cannot be read: {error.strerror}") from None
+            return read_at(bytes(self._paths[number]), position, size)
+        except Unreadable as reason:
+            raise DataError(f"{self._paths[number]}: {reason}; render it anew") from None
 
     def labels(self, classes: tuple[str, ...]) -> npt.NDArray[np.int32]:
         """Int32 (N,): position of each item's label in `classes`, -1 where it has none."""
