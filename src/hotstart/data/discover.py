@@ -93,10 +93,10 @@ def discover(
             raise DataError(f"{text} is a single file{_compressed(path.name)}; {ALLOWED}")
     index = walk(path) if is_folder else None
     if is_file or (is_pattern(text) if index is None else holds_tars(index)):
-        from hotstart.data import sharded
+        from hotstart.data.shards import opening
 
         tars = [path] if is_file else index if index is not None else tars_named(text)
-        return sharded.open_shards(path, tars, label, group, cache_dir, progress)
+        return opening.open_shards(path, tars, label, group, cache_dir, progress)
     if label is not None:
         raise UsageError(
             f"label={label!r} names a column of a table or a field of tar shards, and {text} is "

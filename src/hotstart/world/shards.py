@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from hotstart.data import tars
 from hotstart.data.files import opened
-from hotstart.data.tars import BLOCK, HEAD_BYTES
+from hotstart.data.shards import tar
+from hotstart.data.shards.tar import BLOCK, HEAD_BYTES
 
 LAST = "json"
 """The file that ends a sample."""
@@ -87,7 +87,7 @@ def members(path: Path) -> Iterator[tuple[str, str, int, int]]:
     Raises `Unreadable` where it is damaged.
     """
     with opened(bytes(path), HEAD_BYTES) as shard:
-        for name, position, size in tars.members(shard):
+        for name, position, size in tar.members(shard):
             key, _, ending = name.decode().partition(".")
             yield key, ending, position, size
 

@@ -13,9 +13,9 @@ from hotstart.data.files import opened
 from hotstart.data.headers import Unreadable
 from hotstart.data.index import SOUND_SUFFIXES, SUFFIXES, VIDEO_SUFFIXES, joined
 from hotstart.data.quarantine import printable
+from hotstart.data.shards.labels import JSON, LONGEST_CLASS, MOST_BYTES, TXT, Asked, fields
+from hotstart.data.shards.tar import HEAD_BYTES, CutShort, Member, members, sample_of
 from hotstart.data.source import content_hash
-from hotstart.data.tars import HEAD_BYTES, CutShort, Member, members, sample_of
-from hotstart.data.told import JSON, LONGEST_CLASS, MOST_BYTES, TXT, Asked, fields
 
 PICTURE, VIDEO, SOUND = range(3)
 ROLES = dict.fromkeys(SUFFIXES, PICTURE) | dict.fromkeys(VIDEO_SUFFIXES, VIDEO)
@@ -32,7 +32,7 @@ class Shard:
     folder: int64 (n,), positions in `folders`; names: the last part of each key, one behind the
     other; lengths: int64 (n,), of these; files: int64 (n, 3, 2), position and size of the picture,
     the video and the sound, position 0 where there is none
-    labels: int64 (n, 3), positions in `words` by where they are from (`told.py`), -1 where none
+    labels: int64 (n, 3), positions in `words` by where they are from (`labels.py`), -1 where none
     groups: int64 (n,); grouped: bool (n,), whether that is from its `json`
     problems: of the whole tar (key None) and of samples, with the reason
     more: pictures beside the one that is read of each sample, and the name of the first

@@ -21,10 +21,10 @@ from hotstart.data.entries import default_cache_folder
 from hotstart.data.index import TAR, Index, walk
 from hotstart.data.listed import index_of_paths
 from hotstart.data.noted import split_of_path
-from hotstart.data.samples import Samples, open_samples
+from hotstart.data.shards.labels import Asked
+from hotstart.data.shards.samples import Samples, open_samples
 from hotstart.data.source import FileSource, Found, Items, absolute, groups_of_paths
 from hotstart.data.splits import SPLITS
-from hotstart.data.told import Asked
 from hotstart.data_names import ALLOWED
 from hotstart.errors import DataError
 

@@ -14,9 +14,9 @@ from hotstart.config import nearest
 from hotstart.data.allocator import give_back
 from hotstart.data.index import Index
 from hotstart.data.quarantine import Quarantined, printable
-from hotstart.data.shard import PICTURE, ROLES, SOUND, VIDEO, Integers, Shard, read_shard
+from hotstart.data.shards.labels import CLS, JSON, TXT, Asked
+from hotstart.data.shards.scan import PICTURE, ROLES, SOUND, VIDEO, Integers, Shard, read_shard
 from hotstart.data.source import ordered
-from hotstart.data.told import CLS, JSON, TXT, Asked
 from hotstart.data.workers import in_order
 from hotstart.errors import DataError, UsageError
 

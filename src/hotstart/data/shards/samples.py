@@ -15,9 +15,9 @@ from hotstart.data.entries import open_entry, place_of
 from hotstart.data.files import Stretch, read_at
 from hotstart.data.index import Index
 from hotstart.data.quarantine import Quarantined
-from hotstart.data.shard import Integers
-from hotstart.data.shards import ARRAYS, META, Progress, keys_of, write_index
-from hotstart.data.told import Asked
+from hotstart.data.shards.index import ARRAYS, META, Progress, keys_of, write_index
+from hotstart.data.shards.labels import Asked
+from hotstart.data.shards.scan import Integers
 
 VERSION = 1
 """Of what is read as a sample: raise it when that, or the files of an index, change."""

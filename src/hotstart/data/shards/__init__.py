@@ -1,0 +1,1 @@
+"""DATA in WebDataset tar shards: read where it lies, by an index that is kept."""
