@@ -39,8 +39,12 @@ def check_data(data: str | Path | None) -> None:
     What lies at a place that is there is found out when it is opened.
     """
     text = str(data)
-    if data is None or text.startswith((WORLD, RECORDED, CAMERA, FRAMES)) or plain(text) in NAMES:
+    if data is None or text.startswith(WORLD) or plain(text) in NAMES:
         return
+    for prefix in (RECORDED, CAMERA, FRAMES):
+        if text.startswith(prefix):
+            check_data(text.removeprefix(prefix).partition("?")[0])
+            return
     try:
         there = Path(text).expanduser().exists()
     except OSError as error:

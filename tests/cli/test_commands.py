@@ -54,6 +54,8 @@ def run(class_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("gallery", "digits:", "--tasks", "simclr,rotatoin"),
         ("gallery", "digits:", "--set", "simclr.temprature=1"),
         ("pretrain", "nope"),
+        ("pretrain", "camera:nope?hz=5"),
+        ("pretrain", "frames:nope"),
         ("pretrain", "digits:", "--size", "4"),
         ("compare", "nope", "--tasks", "simclr"),
         ("compare", "digits:", "--tasks", "simclr", "--on", "classify=nope"),

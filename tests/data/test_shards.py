@@ -23,9 +23,10 @@ from torch import Tensor
 webdataset = pytest.importorskip("webdataset")
 
 from hotstart import api  # noqa: E402
-from hotstart.data import Dataset, open_dataset, shards  # noqa: E402
+from hotstart.data import Dataset, open_dataset  # noqa: E402
 from hotstart.data.discover import discover  # noqa: E402
 from hotstart.data.sample import Pictures, Spec  # noqa: E402
+from hotstart.data.shards import index as shard_index  # noqa: E402
 from hotstart.data.splits import SPLITS  # noqa: E402
 from hotstart.data_names import check_data  # noqa: E402
 from hotstart.errors import DataError, UsageError  # noqa: E402
@@ -338,7 +339,7 @@ def test_a_changed_shard_is_read_anew_and_an_unchanged_one_is_not(
     before = discover(tmp_path).source.fingerprint
     assert not list(tmp_path.glob("*.png"))
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "read_shard", None)
+        patch.setattr(shard_index, "read_shard", None)
         assert discover(tmp_path).source.fingerprint == before
         assert told(tmp_path) == ["0", "1"]
     write(tmp_path / "1.tar", [{"png": png(7), "cls": 5}, {"png": png(8), "cls": 6}])
