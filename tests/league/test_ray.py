@@ -24,7 +24,8 @@ from hotstart.league.cell import Cell
 from hotstart.league.compare import Comparison
 from hotstart.league.executor import check_executor
 from hotstart.league.process import Ended, Told
-from hotstart.league.ray_executor import Place, RayExecutor, divide, lost, run_on_node
+from hotstart.league.ray_cluster import divide
+from hotstart.league.ray_executor import Place, RayExecutor, lost, run_on_node
 
 PATIENCE_SECONDS = 120.0
 FAILING = """
@@ -60,6 +61,13 @@ def test_a_name_of_no_executor_lists_those_that_are() -> None:
         check_executor("ray://10.0.0.1:10001")
     check_executor("local")
     check_executor("ray:10.0.0.1:6379")
+
+
+def test_where_no_cluster_answers_it_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / league.LOCK).touch()
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:9.*ray start"):
+        RayExecutor(tmp_path / "logs", tmp_path / league.LOCK, "127.0.0.1:9")
+    assert not ray.is_initialized()
 
 
 def test_without_ray_a_sentence_tells_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +254,7 @@ def test_a_lost_worker_ends_its_cell(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_driver_leaves_nothing_behind(tmp_path: Path, by: signal.Signals) -> None:
     words = [sys.executable, "-m", "hotstart", "compare", "digits:", "--tasks", "rotation"]
     words += ["--seeds", "1", "--steps", "100000", "--executor", "ray", "--workers", "1", "--json"]

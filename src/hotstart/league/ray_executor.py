@@ -7,21 +7,19 @@ import fcntl
 import os
 import queue
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import ray
 
-from hotstart.errors import TrainingError, UsageError
+from hotstart.errors import TrainingError
 from hotstart.league.cell import Cell
 from hotstart.league.process import CellProcess, Ended, Told
+from hotstart.league.ray_cluster import connect, count, divide, gpus_of_cell, nodes_of_cluster, room
 
-OBJECT_STORE_BYTES = 100 * 2**20
-"""Of a Ray that is begun here: what cells say is small."""
 OF_PATHS = ("PYTHONPATH", "HOTSTART_TORCHVISION")
 """Variables that say where things are: nodes, which share the files, are told them."""
 LOOK_SECONDS = 60.0
@@ -68,9 +66,9 @@ class RayExecutor:
         self._running: dict[str, tuple[Any, threading.Thread]] = {}
         self._ours = contextlib.ExitStack()
         try:
-            begun = _connect(self._ours, address)
-            nodes = _nodes()
-            self._gpus = _gpus(nodes, accelerator)
+            begun = connect(self._ours, address)
+            nodes = nodes_of_cluster()
+            self._gpus = gpus_of_cell(nodes, accelerator)
             self.workers, self._cpus = divide(nodes, workers, self._gpus)
         except BaseException:
             self._ours.close()
@@ -84,8 +82,8 @@ class RayExecutor:
             environment={name: os.environ[name] for name in OF_PATHS if name in os.environ},
         )
         self.told = (
-            f"Ray{', begun on this machine' if begun else ''}: {_count(len(nodes), 'node')}, "
-            f"{_count(self.workers, 'cell')} at once of {_count(self._cpus, 'CPU')}"
+            f"Ray{', begun on this machine' if begun else ''}: {count(len(nodes), 'node')}, "
+            f"{count(self.workers, 'cell')} at once of {count(self._cpus, 'CPU')}"
             + (" and a GPU" if self._gpus else "")
         )
         """One sentence for people."""
@@ -113,9 +111,9 @@ class RayExecutor:
             try:
                 heard = self._heard.get(timeout=LOOK_SECONDS)
             except queue.Empty:
-                if not _room(_nodes(), self._cpus, self._gpus):
+                if not room(nodes_of_cluster(), self._cpus, self._gpus):
                     raise TrainingError(
-                        f"no node of the cluster has {_count(self._cpus, 'CPU')}"
+                        f"no node of the cluster has {count(self._cpus, 'CPU')}"
                         f"{' and a GPU' if self._gpus else ''} for a cell any more; give the same "
                         "command again, and what is left is divided among what is there"
                     ) from None
@@ -189,85 +187,11 @@ def _enter(place: Place) -> TextIO | None:
     return None
 
 
-def divide(nodes: Sequence[tuple[int, int]], workers: int | None, gpus: int) -> tuple[int, int]:
-    """Cells at once, and how many CPUs each gets.
-
-    nodes: (CPUs, GPUs) of each; workers: cells at once that are asked for, or None: as many as
-    there is room for with one CPU each; gpus: those of a cell, 0 or 1.
-    As many CPUs as let so many cells find room at once; one where they cannot, and some wait.
-    Raises UsageError where there is no room for any.
-    """
-    most = _room(nodes, 1, gpus)
-    if not most:
-        raise UsageError(
-            f"--executor ray: no node of the cluster has a CPU{' and a GPU' if gpus else ''} for a "
-            "cell; `ray status` tells what there is"
-        )
-    workers = workers or most
-    enough = (k for k in range(1, max(nodes)[0] + 1) if _room(nodes, k, gpus) >= workers)
-    return workers, max(enough, default=1)
-
-
-def _room(nodes: Sequence[tuple[int, int]], cpus: int, gpus: int) -> int:
-    """Cells that find room at once."""
-    return sum(min(c // cpus, g) if gpus else c // cpus for c, g in nodes)
-
-
-def _connect(ours: contextlib.ExitStack, address: str | None) -> bool:
-    """Be at a cluster; whether it was begun here. What has to be undone is put into `ours`."""
-    if ray.is_initialized():
-        return False
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray prints what it has to say of workers that died; standard output is for results.
-    ours.enter_context(contextlib.redirect_stdout(sys.stderr))
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    named = address or os.environ.get("RAY_ADDRESS")
-    ours.callback(ray.shutdown)
-    try:
-        if named != "local":
-            try:
-                ray.init(named or "auto", **quiet)
-            except ConnectionError:
-                if named:
-                    raise
-            else:
-                return False
-        ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-        return True
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(
-            f"--executor ray: no Ray cluster answers{f' at {named}' if named else ''} ({told}); "
-            "`ray start --head` begins one and says its address"
-        ) from None
-
-
-def _nodes() -> list[tuple[int, int]]:
-    """CPUs and GPUs of each node."""
-    found = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return [(int(one.get("CPU", 0)), int(one.get("GPU", 0))) for one in found]
-
-
-def _gpus(nodes: Sequence[tuple[int, int]], accelerator: str) -> int:
-    """GPUs of a cell."""
-    there = any(gpus for _, gpus in nodes)
-    if accelerator == "cuda" and not there:
-        raise UsageError(
-            "--accelerator cuda: no node of the Ray cluster has a GPU; `ray start --num-gpus N` "
-            "tells Ray of those that it does not find itself; else give --accelerator cpu"
-        )
-    return int(there and accelerator in ("auto", "cuda"))
-
-
 def lost(error: Exception) -> str:
     """What Ray says of a task that did not end by itself, in one sentence."""
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "Ray ended it, since its node ran out of memory; fewer --workers need less"
     if isinstance(error, ray.exceptions.RayTaskError):
         told = str(error).strip().splitlines() or [""]
-        return f"its node could not begin it: {told[-1].strip()}"
+        return f"its node could not begin it ({told[-1].strip()}): is Hotstart installed there too?"
     return f"its node or its Ray worker was lost ({type(error).__name__})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
