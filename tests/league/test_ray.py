@@ -177,6 +177,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         patch.syspath_prepend(root)
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("RAY_worker_niceness", "0")
         here = hotstart.compare("digits:", **asked, out=root / "local", workers=2)
         with two_cpus():
             there = hotstart.compare(

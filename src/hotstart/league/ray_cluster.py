@@ -56,7 +56,7 @@ def connect(ours: contextlib.ExitStack, address: str | None) -> bool:
     # Ray prints what it has to say of workers that died; standard output is for results.
     ours.enter_context(contextlib.redirect_stdout(sys.stderr))
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    named = address or os.environ.get("RAY_ADDRESS", "auto")
+    named = address or os.environ.get("RAY_ADDRESS") or "auto"
     there = _running() if named == "auto" else named
     begin = named == "local" or there is None
     ours.callback(ray.shutdown)
