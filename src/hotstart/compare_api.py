@@ -48,7 +48,8 @@ def compare(
     out: str | Path = "runs/league",
     resume: str | Path | None = None,
     known: Sequence[str | Path] = (),
-    workers: int = 1,
+    workers: int | None = None,
+    executor: str = "local",
     calibrate_only: bool = False,
     listener: Callable[[dict[str, Any]], None] | None = None,
     caching: Callable[[str, int, int], None] | None = None,
@@ -67,13 +68,16 @@ def compare(
         one more contender, which differs from its task in that setting alone
     out: the league's folder; the same call goes on where an earlier one stopped, and so does
         `resume=out` alone. known: `results.jsonl` files whose records need not be made again
-    workers: cells at once, each a process; calibrate_only: measure the budget and stop
+    workers: cells at once, each a process. executor: `local`, processes of this machine, one at
+        once by default; or `ray`, or `ray:HOST:PORT`: a cluster whose nodes share the folders, as
+        many at once as it takes. calibrate_only: measure the budget and stop
     listener: called with what happens, see `league.compare.run_league`
     The other arguments are those of `pretrain` and `evaluate`.
 
     A cell that fails does not end the league: `Comparison.problems` tells. Writes `results.jsonl`,
     `statistics.json` and `report.html`. Raises UsageError or DataError where nothing can be done.
     """
+    from hotstart.league.executor import check_executor
     from hotstart.league.settings import check, read_league
 
     values = _given(
@@ -104,8 +108,9 @@ def compare(
         class_names=tuple(class_names) if class_names else None,
     )
     machine = _given(accelerator=accelerator, checkpoint_seconds=checkpoint_seconds)
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers}: at least one is needed")
+    check_executor(executor)
     if resume is not None:
         if values:
             raise UsageError("--resume takes the league's own settings; give no others")
@@ -130,6 +135,7 @@ def compare(
         folder,
         known=[Path(file) for file in known],
         workers=workers,
+        executor=executor,
         calibrate_only=calibrate_only,
         listener=listener,
         caching=caching,

@@ -84,7 +84,12 @@ def compare(
     known: Annotated[
         list[Path] | None, typer.Option(help="results.jsonl that counts as done. Repeatable.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Cells at once.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Cells at once; 1, on a cluster what it takes.")
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(help="local processes, a ray cluster, or ray:HOST:PORT.")
+    ] = "local",
     calibrate_only: Annotated[
         bool, typer.Option("--calibrate-only", help="Measure the budget of each task and stop.")
     ] = False,
@@ -127,6 +132,7 @@ def compare(
             resume=resume,
             known=known or (),
             workers=workers,
+            executor=executor,
             calibrate_only=calibrate_only,
             listener=display.league,
             caching=display.working,

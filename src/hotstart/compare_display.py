@@ -38,6 +38,9 @@ class LeagueDisplay(RunDisplay):
             for sentence in event["sentences"]:
                 self.say(sentence)
             return
+        if kind == "cluster":
+            self.say(event["sentence"])
+            return
         cell = event["cell"]
         if kind == "cell_start":
             self._titles[cell] = f"[{event['number']}/{event['total']}] {event['title']}"

@@ -6,16 +6,18 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TextIO
 
 from hotstart.data import Dataset
 from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
-from hotstart.league.executor import Executor, LocalExecutor
+from hotstart.league.executor import Executor, open_executor
 from hotstart.league.found import tell_found
 from hotstart.league.known import known_steps, read_known, take_over
 from hotstart.league.measures import data_key
@@ -67,17 +69,17 @@ def run_league(
     folder: Path,
     *,
     known: Sequence[Path] = (),
-    workers: int = 1,
+    workers: int | None = None,
     calibrate_only: bool = False,
     listener: Listener | None = None,
     caching: Caching = None,
-    executor: Executor | None = None,
+    executor: Executor | str = "local",
 ) -> Comparison:
     """Begin the league in `folder`, or go on with it: what is finished is never run again.
 
     known: files of records that count as finished where they answer this league's questions; a
         budget in minutes comes to as many steps as there.
-    executor: where cells run; by default processes of this machine, `workers` at once.
+    executor: where cells run; by name as in `open_executor`, `workers` at once.
     listener: called with each event of `schedule`, and before them with one of kind `found` for
         each downstream data set: `sentences` on what is in it and what was left out; one more on
         what is not pretrained on, being in a test split of these
@@ -86,7 +88,9 @@ def run_league(
     tell = listener or (lambda event: None)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder) as lock:
-        executor = executor or LocalExecutor(folder / LOGS, workers, keep=(lock,))
+        if isinstance(executor, str):
+            logs = folder / LOGS
+            executor = open_executor(executor, logs, workers, lock, asked.accelerator, tell)
         try:
             return _run(asked, folder, known, calibrate_only, tell, caching, executor)
         finally:
@@ -244,13 +248,14 @@ def _budget_seconds(asked: LeagueSettings, cell: Cell) -> float | None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Hold the league's lock. Its cells hold it too, so it is free only when all have ended."""
-    with (folder / LOCK).open("w") as handle:
+def _alone(folder: Path) -> Iterator[TextIO]:
+    """Hold the league's lock. Its cells share it, so it is free only when all have ended."""
+    with (folder / LOCK).open("a+", encoding="utf-8") as handle:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
@@ -259,7 +264,11 @@ def _alone(folder: Path) -> Iterator[int]:
                         "or give another --out"
                     ) from None
                 time.sleep(0.1)
-        yield handle.fileno()
+        handle.truncate(0)
+        handle.write(f"{socket.gethostname()} {os.getpid()} {time.time()}\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+        yield handle
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import importlib
 import os
 import queue
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
-from hotstart.data.workers import cores
+from hotstart.errors import UsageError
 from hotstart.league.cell import Cell
+from hotstart.league.process import CellProcess, Ended, Told
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something that a running cell says: one event of a log, or (what, done, total)."""
-
-    cell: str
-    told: list[Any]
+__all__ = ["Ended", "Executor", "LocalExecutor", "Told", "check_executor", "open_executor"]
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A cell is over. problem: None, or what went wrong in one sentence."""
-
-    cell: str
-    value: int | None
-    problem: str | None
+CLIENT = ("//", "ray://")
+"""How an address of Ray's client protocol begins, after `ray:` and by itself."""
 
 
 class Executor(Protocol):
@@ -67,26 +50,13 @@ class LocalExecutor:
         self._logs = logs
         self._keep = tuple(keep)
         self._heard: queue.Queue[Told | Ended] = queue.Queue()
-        self._running: dict[str, tuple[subprocess.Popen[str], threading.Thread]] = {}
+        self._running: dict[str, tuple[CellProcess, threading.Thread]] = {}
 
     def start(self, cell: Cell) -> None:
         """Begin a process for `cell`."""
-        self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{cell.name}.log"
-        with log.open("w", encoding="utf-8") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "hotstart.league.cell"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                encoding="utf-8",
-                env=self._environment(),
-                pass_fds=self._keep,
-                # Ctrl-C is for the league, which ends its cells itself.
-                start_new_session=True,
-            )
-        listener = threading.Thread(target=self._listen, args=(cell, process, log), daemon=True)
+        process = CellProcess(cell, log, threads=self._threads(), keep=self._keep)
+        listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         self._running[cell.name] = (process, listener)
         listener.start()
 
@@ -106,49 +76,63 @@ class LocalExecutor:
             listener.join()
         self._running.clear()
 
-    def _environment(self) -> dict[str, str]:
+    def _threads(self) -> int | None:
         if self.workers == 1:
-            return dict(os.environ)
-        share = max(cores() // self.workers, 1)
-        return {**os.environ, **{name: str(share) for name in THREADS}}
+            return None
+        from hotstart.data.workers import cores
 
-    def _listen(self, cell: Cell, process: subprocess.Popen[str], log: Path) -> None:
-        """Pass on what the process says until it ends."""
-        assert process.stdin is not None
-        assert process.stdout is not None
-        last: dict[str, Any] = {}
-        with process.stdout as answers:
-            # Its standard input stays open as long as this process lives.
-            try:
-                order = {"function": cell.function, "arguments": cell.arguments}
-                process.stdin.write(json.dumps(order) + "\n")
-                process.stdin.flush()
-                for line in answers:
-                    last = json.loads(line)
-                    if "told" in last:
-                        self._heard.put(Told(cell.name, last["told"]))
-            except (OSError, ValueError):  # it died while it was spoken to, or mid-word
-                last = {}
-            code = process.wait()
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        self._heard.put(Ended(cell.name, last.get("done"), _problem(last, code, log)))
+        return max(cores() // self.workers, 1)
+
+    def _listen(self, process: CellProcess) -> None:
+        for heard in process.heard():
+            self._heard.put(heard)
 
 
-def _problem(last: dict[str, Any], code: int, log: Path) -> str | None:
-    """What the last answer and the exit code say went wrong; what was printed stays to be read."""
-    printed = log.exists() and log.stat().st_size > 0
-    if log.exists() and not printed:
-        log.unlink()
-    if "done" in last:
-        return None
-    if "failed" in last and not last.get("unexpected"):
-        return str(last["failed"])
-    if "failed" in last:
-        told = str(last["failed"])
-    elif code < 0:
-        told = f"its process was killed by signal {-code}"
-        told += ", perhaps for want of memory" if -code == signal.SIGKILL else ""
-    else:
-        told = f"its process ended with code {code}"
-    return told + (f" (more in {log})" if printed else "")
+def check_executor(name: str) -> None:
+    """Raise UsageError unless `name` is `local`, `ray` or `ray:ADDRESS`, and can be had."""
+    kind, _, address = name.partition(":")
+    if name != "local" and kind != "ray":
+        raise UsageError(
+            f"--executor {name!r}: valid are local (processes of this machine), ray (a cluster), "
+            "ray:HOST:PORT (that one)"
+        )
+    if kind == "ray" and (address or os.environ.get("RAY_ADDRESS", "")).startswith(CLIENT):
+        raise UsageError(
+            f"--executor {name}: Ray's client protocol, ray://, is not spoken here; give the "
+            "command on a machine of the cluster, with --executor ray"
+        )
+    if kind == "ray":
+        try:
+            importlib.import_module("ray")
+        except ImportError:
+            raise UsageError(
+                f"--executor {name}: Ray is not installed; `pip install 'hotstart[ray]'` installs "
+                "it, and --executor local needs none"
+            ) from None
+
+
+def open_executor(
+    name: str,
+    logs: Path,
+    workers: int | None,
+    lock: TextIO,
+    accelerator: str,
+    listener: Callable[[dict[str, Any]], None],
+) -> Executor:
+    """The executor called `name`, of `workers` cells at once; None: one, or what a cluster takes.
+
+    logs: folder for what cells print
+    lock: the league's lock, which cells share as long as they run
+    accelerator: as in `--accelerator`; what a cell asks a cluster for
+    listener: told, with a `sentence` of kind `cluster`, what a cluster has
+    Raises UsageError as `check_executor`, and where there is no such cluster.
+    """
+    check_executor(name)
+    if name == "local":
+        return LocalExecutor(logs, workers or 1, keep=(lock.fileno(),))
+    from hotstart.league.ray_executor import RayExecutor
+
+    address = name.partition(":")[2] or None
+    executor = RayExecutor(logs, Path(lock.name), address, workers, accelerator)
+    listener({"kind": "cluster", "sentence": executor.told})
+    return executor
