@@ -18,6 +18,7 @@ __all__ = [
     "evaluate",
     "gallery",
     "pretrain",
+    "race",
     "render",
     "report",
     "tasks",

@@ -16,6 +16,7 @@ from hotstart.errors import UsageError
 from hotstart.evaluate_api import evaluate as evaluate
 from hotstart.pretext.registry import TASKS, find
 from hotstart.pretext.setting_names import check_asked, check_setting
+from hotstart.race_api import race as race
 from hotstart.render_api import render as render
 
 if TYPE_CHECKING:
