@@ -14,6 +14,7 @@ import tomli_w
 from hotstart.config import Field, Precision, Settings, Stem, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.halving import Rung
+from hotstart.league.kinds import DOWNSTREAM
 from hotstart.league.settings import LeagueSettings, On, check
 from hotstart.league.whole import write_whole
 from hotstart.pretext.registry import TASKS, find
@@ -44,6 +45,7 @@ class RaceSettings(Settings):
     size: int | None = Field(default=None, ge=8)
     stem: Stem = "auto"
     seed: int = Field(default=0, ge=0)
+    batch_size: int | None = Field(default=None, ge=2)
     precision: Precision = "32-true"
     accelerator: str = "auto"
     checkpoint_seconds: float = Field(default=60.0, gt=0)
@@ -94,12 +96,14 @@ def check_race(values: Mapping[str, Any]) -> RaceSettings:
                 f"--tasks {name}: a control does not race; `random` is told beside without being "
                 "asked, and `hotstart compare` has all of them"
             )
-    one = asked.judged
-    if one is not None and one.kind != "classify":
+    kind = (asked.on or "").partition("=")[0].partition("@")[0]
+    if kind in DOWNSTREAM and kind != "classify":
         raise UsageError(
-            f"--on {one.kind}: a race is judged by classify alone, as classify=DIR; "
-            f"`hotstart evaluate RUN --on {one.kind}` judges its winner"
+            f"--on {kind}: a race is judged by classify alone, as classify=DIR; "
+            f"`hotstart evaluate RUN --on {kind}` judges its winner"
         )
+    assert asked.league
+    one = asked.judged
     if one is not None and (len(one.protocols) > 1 or one.protocols[0] not in JUDGED_BY):
         raise UsageError(
             f"--on {asked.on}: a race is judged by one protocol, {' or '.join(JUDGED_BY)}, as "
