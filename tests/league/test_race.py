@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import hotstart
+from hotstart import api
 from hotstart.cli import app
 from hotstart.errors import TrainingError, UsageError
 from hotstart.league import race as engine
@@ -103,22 +104,26 @@ def test_the_best_by_rank_go_on_and_the_others_stop(ended: Finish) -> None:
     assert not (ended.folder / first[2] / "encoder.safetensors").exists()
 
 
-def test_survivor_and_resumed_loser_are_the_runs_that_pretrain_gives(
-    ended: Finish, tmp_path: Path
-) -> None:
-    loser = next(task for task in TASKS if (2, task) not in _seen(ended))
+def same_as_pretrained(ended: Finish, task: str, out: Path) -> bool:
+    """Whether its encoder is, byte for byte, that of a run which never paused."""
+    once = hotstart.pretrain(
+        "digits:", task=task, size=16, batch_size=32, steps=STEPS, out=out / task
+    )
+    runs = (once, ended.folder / task)
+    one, other = ((run / "encoder.safetensors").read_bytes() for run in runs)
+    return one == other
+
+
+def test_the_survivor_is_the_run_that_pretrain_gives(ended: Finish, tmp_path: Path) -> None:
+    assert same_as_pretrained(ended, ended.winner, tmp_path)
+
+
+@pytest.mark.slow
+def test_so_is_a_loser_that_is_resumed(ended: Finish, tmp_path: Path) -> None:
+    seen = {(lap.rung, lap.contender) for lap in ended.laps}
+    loser = next(task for task in TASKS if (2, task) not in seen)
     assert hotstart.pretrain(resume=ended.folder / loser) == ended.folder / loser
-    for task in (ended.winner, loser):
-        own = {"task": task, "size": 16, "batch_size": 32, "steps": STEPS}
-        once = hotstart.pretrain("digits:", **own, out=tmp_path / task)
-        one, other = (
-            (run / "encoder.safetensors").read_bytes() for run in (once, ended.folder / task)
-        )
-        assert one == other, task
-
-
-def _seen(ended: Finish) -> set[tuple[int, str]]:
-    return {(lap.rung, lap.contender) for lap in ended.laps}
+    assert same_as_pretrained(ended, loser, tmp_path)
 
 
 def test_the_winner_is_evaluated_and_shown_as_any_run(ended: Finish) -> None:
@@ -128,8 +133,10 @@ def test_the_winner_is_evaluated_and_shown_as_any_run(ended: Finish) -> None:
         if record.stage == "last"
     ]
     assert record.value == ended.best.judged.labels
-    page = hotstart.report(ended.folder).read_text(encoding="utf-8")
+    page = api.report(ended.folder).read_text(encoding="utf-8")
     assert all(task in page for task in TASKS)
+    assert "RankMe of h, which decides" in page
+    assert "Top-1 accuracy with few labels" in page
 
 
 def test_given_again_it_has_nothing_left_to_do(ended: Finish) -> None:
@@ -143,7 +150,13 @@ def test_given_again_it_has_nothing_left_to_do(ended: Finish) -> None:
         hotstart.race("digits:", resume=ended.folder)
 
 
-@pytest.mark.parametrize("when", ["timing", "told", "lap_end", "finishing"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "told",
+        *(pytest.param(w, marks=pytest.mark.slow) for w in ("timing", "lap_end", "finishing")),
+    ],
+)
 def test_stopped_at_any_time_it_ends_the_same(ended: Finish, tmp_path: Path, when: str) -> None:
     """`told`: in the middle of a rung, of which a checkpoint has seen a part."""
     told: list[str] = []

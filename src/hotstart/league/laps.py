@@ -36,7 +36,8 @@ class Lap:
     def told(self) -> dict[str, Any]:
         """Flat, as in the file."""
         own = asdict(self)
-        return own | own.pop("judged")
+        judged: dict[str, Any] = own.pop("judged")
+        return own | judged
 
 
 def write_laps(folder: Path, laps: Sequence[Lap]) -> None:
