@@ -137,6 +137,7 @@ def test_the_winner_is_evaluated_and_shown_as_any_run(ended: Finish) -> None:
     assert all(task in page for task in TASKS)
     assert "RankMe of h, which decides" in page
     assert "Top-1 accuracy with few labels" in page
+    assert "not finished" not in page
 
 
 def test_given_again_it_has_nothing_left_to_do(ended: Finish) -> None:

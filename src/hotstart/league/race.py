@@ -192,13 +192,16 @@ class _Course:
             beside[name] = pace.prepare_seconds + judging
             scoring = SCORED_EXAMPLES / one.settings.batch_size * pace.step_seconds
             finish = max(finish, scoring + beside[name])
+        if not step_seconds:
+            told = "; ".join(f"{name}: {left_out[name]}" for name in entered)
+            raise TrainingError(f"nobody could be timed: {told}")
         spent = time.perf_counter() - began
         left = budget - spent - judging
         plan = make_plan(left, step_seconds, beside, finish, self.asked.halving)
         if not plan.steps:
             raise UsageError(
-                f"--minutes {self.asked.minutes:g} is too little for {len(entered)} tasks: after "
-                f"{spent:.0f} s of timing them nobody has {LEAST_STEPS} steps in the first rung, "
+                f"--minutes {self.asked.minutes:g} is too little for a race of {len(entered)}: "
+                f"after {spent:.0f} s of timing nobody has {LEAST_STEPS} steps in the first rung, "
                 "and time to be judged; give more minutes, or fewer --tasks"
             )
         for name in plan.slow:

@@ -33,6 +33,17 @@ def race_charts(reading: Reading, runs: Sequence[Run]) -> list[Chart]:
     return [chart for chart in charts if chart.lines]
 
 
+def stopped(run: Run) -> bool:
+    """Whether it has no end because a race went on without it."""
+    folder = run.path.parent
+    if not (folder / RACE).is_file():
+        return False
+    try:
+        return read_race(folder).winner not in (None, run.path.name)
+    except HotstartError:
+        return False
+
+
 def _chart(reading: Reading, folder: Path, race: Race, laps: Sequence[Lap], by: str) -> Chart:
     lines = []
     for who, name in reading.names.items():
