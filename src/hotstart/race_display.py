@@ -95,7 +95,8 @@ def print_finish(found: Finish) -> None:
         )
     if found.race.asked.by == "rank":
         say(
-            "RankMe across tasks is a guess, not a proof: `hotstart evaluate` proves it with labels"
+            "RankMe across tasks is a guess, and `random` may have a high one: `hotstart evaluate` "
+            "proves with labels what was learnt"
         )
     say(
         f"{found.seconds / 60:.1f} of {found.race.asked.minutes:g} minutes; "
