@@ -19,11 +19,11 @@ def test_killed_again_and_again_it_ends_with_a_run_that_never_paused(tmp_path: P
     """Kill -9 at whatever moment; once timed, everybody keeps its steps."""
     out = tmp_path / "race"
     words = [sys.executable, "-m", "hotstart", "race", "digits:", "--tasks", "rotation,autoencoder"]
-    words += ["--size", "16", "--batch-size", "16", "--minutes", "0.5", "--on", "classify"]
+    words += ["--size", "16", "--batch-size", "16", "--minutes", "1", "--on", "classify"]
     words += ["--checkpoint-seconds", "0.5", "--json", "--out", str(out)]
     kills = 0
     planned: dict[str, int] = {}
-    for seconds in (8, 14, 18, 20, 14):
+    for seconds in (12, 25, 20):
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=seconds)
