@@ -21,6 +21,7 @@ __all__ = [
     "export",
     "gallery",
     "pretrain",
+    "race",
     "render",
     "report",
     "tasks",

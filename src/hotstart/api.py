@@ -17,6 +17,7 @@ from hotstart.evaluate_api import evaluate as evaluate
 from hotstart.export_api import export as export
 from hotstart.pretext.registry import TASKS, find
 from hotstart.pretext.setting_names import check_asked, check_setting
+from hotstart.race_api import race as race
 from hotstart.render_api import render as render
 
 if TYPE_CHECKING:

@@ -43,7 +43,9 @@ from hotstart.options import (
     StemChoice,
     StemOption,
 )
+from hotstart.race_command import race
 from hotstart.render_command import render
+from hotstart.tasks_command import tasks
 
 app = typer.Typer(
     add_completion=False,
@@ -68,31 +70,7 @@ def _root(
 
 
 app.command()(demo)
-
-
-@app.command()
-def tasks(as_json: Json = False) -> None:
-    """Every pretext task: family, kind, needs, paper, status."""
-    from hotstart import api
-
-    listed = api.tasks()
-    if as_json:
-        typer.echo(json.dumps(listed, indent=1))
-        return
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    table = Table("task", "kind", "needs", "status", Column("paper", overflow="fold"), box=None)
-    family = ""
-    for entry in listed:
-        if entry["family"] != family:
-            family = entry["family"]
-            table.add_row(f"[bold]{family}[/bold]")
-        own = (entry["kind"], ", ".join(entry["needs"]), entry["status"], entry["paper"])
-        table.add_row(f"  {entry['name']}", *own)
-    console = Console()
-    console.print(table)
-    console.print("Several at once, on one encoder: --task rotation+jigsaw", highlight=False)
+app.command()(tasks)
 
 
 @app.command()
@@ -282,7 +260,7 @@ def report(
     typer.echo(f"Report: {api.report(folder)}")
 
 
-for command in (compare, export, gallery, render):
+for command in (compare, race, export, gallery, render):
     app.command()(command)
 
 

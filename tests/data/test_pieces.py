@@ -13,7 +13,7 @@ from hotstart.data import Dataset, open_dataset, pretraining_split
 from hotstart.data.sample import SOUND_HZ, Spec
 from hotstart.data.stretches import Stretches
 from hotstart.errors import DataError, UsageError
-from hotstart.league.pretraining import material_of
+from hotstart.league.material import material_of
 from tests.data.test_poses import trajectory, written
 from tests.data.test_sounds import write
 

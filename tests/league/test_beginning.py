@@ -17,7 +17,8 @@ from hotstart.encoders import EncoderSpec, build_encoder, load_encoder
 from hotstart.encoders.build import filed
 from hotstart.errors import UsageError
 from hotstart.league.beginning import begun_with, check_fits, open_beginning, seen_before
-from hotstart.league.pretraining import material_of, run_hash
+from hotstart.league.material import material_of
+from hotstart.league.pretraining import run_hash
 from hotstart.league.records import read_records
 from hotstart.training import checkpoint
 from hotstart.training.beginning import Beginning

@@ -14,7 +14,7 @@ import torch
 from hotstart import api
 from hotstart.data import open_dataset
 from hotstart.errors import DataError
-from hotstart.league.pretraining import material_of
+from hotstart.league.material import material_of
 from hotstart.training.heldout import HeldoutBatches
 from tests.data.films import film
 from tests.training.clip_task import Backwards

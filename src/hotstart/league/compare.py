@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-import socket
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
 
 from hotstart.data import Dataset
 from hotstart.errors import UsageError
+from hotstart.league.alone import alone
 from hotstart.league.cell import Cell
 from hotstart.league.contenders import Contender, contenders, variants
 from hotstart.league.executor import Executor, open_executor
@@ -42,12 +37,11 @@ from hotstart.league.settings import (
 )
 from hotstart.league.summary import Statistics, league_statistics
 from hotstart.league.table import markdown
+from hotstart.league.whole import write_whole
 from hotstart.training.folder import RESULTS, SETTINGS
 
 LOCK, LOGS = "league.lock", "logs"
 STATISTICS, TABLE = "statistics.json", "table.md"
-PATIENCE_SECONDS = 10.0
-"""How long to wait for the cells of a league that was just killed to end."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def run_league(
     """
     tell = listener or (lambda event: None)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder) as lock:
+    with alone(folder, LOCK, "compare") as lock:
         if isinstance(executor, str):
             logs = folder / LOGS
             executor = open_executor(executor, logs, workers, lock, asked.accelerator, tell)
@@ -150,8 +144,8 @@ def _run(
     problems |= schedule.run()
     statistics = league_statistics(folder)
     written = asdict(statistics)
-    _write(folder / STATISTICS, json.dumps(written, indent=1) + "\n")
-    _write(folder / TABLE, markdown(written))
+    write_whole(folder / STATISTICS, json.dumps(written, indent=1) + "\n")
+    write_whole(folder / TABLE, markdown(written))
     return Comparison(folder, league.steps, read_records(folder / RESULTS), statistics, problems)
 
 
@@ -245,37 +239,3 @@ def _budget_seconds(asked: LeagueSettings, cell: Cell) -> float | None:
     if cell.function == "pretrain" and asked.minutes is not None:
         return asked.minutes * 60
     return None
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[TextIO]:
-    """Hold the league's lock. Its cells share it, so it is free only when all have ended."""
-    with (folder / LOCK).open("a+", encoding="utf-8") as handle:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UsageError(
-                        f"{folder} is being worked on by another `hotstart compare`; wait for it, "
-                        "or give another --out"
-                    ) from None
-                time.sleep(0.1)
-        handle.truncate(0)
-        handle.write(f"{socket.gethostname()} {os.getpid()} {time.time()}\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-        yield handle
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -11,7 +11,8 @@ from hotstart.data import Dataset
 from hotstart.data.leaks import write_hashes
 from hotstart.errors import DataError, HotstartError, UsageError
 from hotstart.league.cell import Cell
-from hotstart.league.pretraining import check_names, material_of, settle
+from hotstart.league.material import material_of
+from hotstart.league.pretraining import check_names, settle
 from hotstart.league.settings import CONTROLS, LeagueSettings
 from hotstart.league.variants import changed, full_name, value_in, write_variant
 from hotstart.pretext.registry import find, parts, task_class

@@ -17,15 +17,7 @@ Caching = Callable[[str, int, int], None] | None
 
 def open_all(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
     """Every data set by its `data_key`; those that are evaluated on have what that needs."""
-    first = open_dataset(
-        asked.data,
-        size=asked.size,
-        label=asked.label_of(asked.data),
-        group=asked.group,
-        audio_offset_seconds=asked.audio_offset_seconds,
-        real=asked.real,
-        progress=caching,
-    )
+    first = open_first(asked, caching)
     datasets = {asked.data: first}
     for kind, data, _ in asked.evaluations:
         key = data_key(kind, data)
@@ -46,6 +38,19 @@ def open_all(asked: LeagueSettings, caching: Caching) -> dict[str, Dataset]:
     if any(data_key(one.kind, one.data) == asked.data for one in asked.evaluations):
         check_leaks(first, allowed=asked.allow_leak)
     return datasets
+
+
+def open_first(asked: LeagueSettings, caching: Caching) -> Dataset:
+    """What is pretrained on."""
+    return open_dataset(
+        asked.data,
+        size=asked.size,
+        label=asked.label_of(asked.data),
+        group=asked.group,
+        audio_offset_seconds=asked.audio_offset_seconds,
+        real=asked.real,
+        progress=caching,
+    )
 
 
 def exclude_tests(asked: LeagueSettings, datasets: Mapping[str, Dataset]) -> list[str]:

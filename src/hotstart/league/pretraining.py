@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from hotstart.config import PretrainSettings, Settings, parse
-from hotstart.data import Dataset, open_dataset, pretraining_split
+from hotstart.data import Dataset, open_dataset
 from hotstart.data.leaks import exclude, read_hashes
 from hotstart.encoders import load_encoder, resolve_spec
 from hotstart.encoders.build import filed
@@ -18,6 +19,7 @@ from hotstart.errors import DataError, UsageError
 from hotstart.league.beginning import begun_with, check_init, open_beginning, seen_before, unseen
 from hotstart.league.heldout import write_heldout
 from hotstart.league.map import write_maps
+from hotstart.league.material import material_of
 from hotstart.league.records import Record, settings_hash, write_records
 from hotstart.league.subject import DEFAULT_ENCODER
 from hotstart.league.trained_on import write_trained_on
@@ -28,15 +30,11 @@ from hotstart.pretext.setting_names import check_asked
 from hotstart.pretext.task import Score
 from hotstart.training import checkpoint
 from hotstart.training import folder as files
+from hotstart.training.beginning import Beginning
 from hotstart.training.log import Listener
 from hotstart.training.train import Material, check_encoder, fix_steps, make_fabric, train
 
 DEFAULTS = {"cnn": DEFAULT_ENCODER, "vit": "vit_narrow_depth4", "video": "r3d10_narrow"}
-LEAST_PICTURES = 8
-FEWER_FRAMES = (
-    ", which may be pieces of long ones: frames:FOLDER?frames=20 cuts folders of frames into such, "
-    "a lower number into more"
-)
 # What a run is, as against where and how often it is saved: these do not change the result.
 MACHINE = ("checkpoint_seconds", "accelerator", "devices", "nodes", "compile")
 OUTSIDE_THE_HASH = (*MACHINE, "minutes", "epochs", "variant", "init")
@@ -63,7 +61,7 @@ def start(
         folder.mkdir(parents=True, exist_ok=True)
         files.write_settings(folder, settings)
     fabric.barrier()
-    return _run(settings, dataset, folder, fabric, listener)
+    return run_in(settings, dataset, folder, fabric, listener)
 
 
 def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
@@ -72,7 +70,7 @@ def go_on(folder: Path, listener: Listener | None, caching: Caching) -> Path:
     dataset = _open(settings.model_dump(), caching)
     fabric = make_fabric(settings)
     fabric.launch()
-    return _run(settings, dataset, folder, fabric, listener)
+    return run_in(settings, dataset, folder, fabric, listener)
 
 
 def calibrate(values: dict[str, Any], caching: Caching) -> int:
@@ -150,57 +148,15 @@ def check_names(values: dict[str, Any]) -> None:
     parse(PretrainSettings, {**probe, **values}, "settings")
 
 
-def material_of(task: str, dataset: Dataset) -> Material:
-    """What may be trained on; the controls that read labels keep to the labelled train split."""
-    cls = task_class(task)
-    for key in cls.needs:
-        if key not in dataset.keys:
-            raise DataError(
-                f"{task} needs {key!r}, which {dataset.name} does not have; "
-                f"it has {', '.join(sorted(dataset.keys))}{dataset.hint((key,))}"
-            )
-    train_items, heldout = pretraining_split(dataset, dataset.excluded)
-    there = np.flatnonzero(dataset.having(cls.needs))
-    train_items, heldout = np.intersect1d(train_items, there), np.intersect1d(heldout, there)
-    if cls.uses_labels:
-        usable = np.intersect1d(dataset.indices("train"), np.flatnonzero(dataset.labels >= 0))
-        train_items, heldout = np.intersect1d(train_items, usable), np.intersect1d(heldout, usable)
-    if len(train_items) < LEAST_PICTURES:
-        videos = dataset.stretches is not None
-        left_out = int(np.isin(dataset.hashes, dataset.excluded).sum())
-        raise DataError(
-            f"{dataset.name}: {len(train_items)} readable {'videos' if videos else 'pictures'} to "
-            f"train on, at least {LEAST_PICTURES} are needed{FEWER_FRAMES * videos}"
-            + (f"; {left_out} are left out, being in another test split" if left_out else "")
-        )
-    # Data come class by class; in the order of their hashes every batch holds a bit of everything.
-    heldout = heldout[np.argsort(dataset.hashes[heldout], kind="stable")]
-    return Material(dataset, train_items, heldout)
-
-
-def _run(
+def run_in(
     settings: PretrainSettings,
     dataset: Dataset,
     folder: Path,
-    fabric: Any,
+    fabric: Fabric,
     listener: Listener | None,
 ) -> Path:
-    if fabric.is_global_zero:
-        dataset.write_quarantine(folder / files.QUARANTINE)
-        free = shutil.disk_usage(folder).free
-        if free < 200 * 2**20:
-            raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
-    # A run that goes on knows by itself what its beginning saw.
-    earlier = [seen_before(name) for name in (settings.init, settings.init and str(folder))]
-    material = unseen(material_of(settings.task, dataset), np.concatenate(earlier))
-    if fabric.is_global_zero:
-        write_heldout(folder, dataset.hashes[material.heldout])
-        beside = [] if dataset.real is None else [dataset.real.hashes]
-        seen = np.concatenate([dataset.hashes[material.train], *beside, *earlier])
-        write_trained_on(folder, seen)
-    begun = None
-    if settings.init and checkpoint.newest(folder / files.CHECKPOINTS) is None:
-        begun = open_beginning(settings.model_dump(), settings.size)
+    """Train the run in `folder` from where it is to its end, with all its files."""
+    material, begun = make_ready(settings, dataset, folder, fabric)
     outcome = train(settings, material, folder, fabric, listener, begun)
     if outcome is not None:
         write_maps(
@@ -232,6 +188,29 @@ def _run(
         ]
         write_records(folder / files.RESULTS, records)
     return folder
+
+
+def make_ready(
+    settings: PretrainSettings, dataset: Dataset, folder: Path, fabric: Fabric
+) -> tuple[Material, Beginning | None]:
+    """What the run in `folder` is trained on, also told in its files, and what it begins with."""
+    if fabric.is_global_zero:
+        dataset.write_quarantine(folder / files.QUARANTINE)
+        free = shutil.disk_usage(folder).free
+        if free < 200 * 2**20:
+            raise DataError(f"{folder}: {free // 2**20} MB of disk are free, a run needs 200")
+    # A run that goes on knows by itself what its beginning saw.
+    earlier = [seen_before(name) for name in (settings.init, settings.init and str(folder))]
+    material = unseen(material_of(settings.task, dataset), np.concatenate(earlier))
+    if fabric.is_global_zero:
+        write_heldout(folder, dataset.hashes[material.heldout])
+        beside = [] if dataset.real is None else [dataset.real.hashes]
+        seen = np.concatenate([dataset.hashes[material.train], *beside, *earlier])
+        write_trained_on(folder, seen)
+    begun = None
+    if settings.init and checkpoint.newest(folder / files.CHECKPOINTS) is None:
+        begun = open_beginning(settings.model_dump(), settings.size)
+    return material, begun
 
 
 def run_hash(settings: PretrainSettings, pictures: str) -> str:

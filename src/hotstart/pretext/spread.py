@@ -14,6 +14,7 @@ PROJECTION_RANK = "projection_rank"
 """The step metric by which a task says in how many dimensions they do; training watches it."""
 SAMPLE = 128
 """Rows of a batch that are enough to see a rank fall to 1."""
+RANKME_EPSILON = 1e-7
 
 
 def dimension_std(vectors: Tensor) -> Tensor:
@@ -31,8 +32,26 @@ def effective_rank(vectors: Tensor) -> Tensor:
     vectors: (B, D) of different pictures; their mean is taken away first.
     """
     vectors = vectors.detach()
-    singular = torch.linalg.svdvals(vectors - vectors.mean(0))
-    shares = singular / singular.sum().clamp_min(1e-12)
+    return _exp_entropy(_shares(vectors - vectors.mean(0)))
+
+
+def rankme(vectors: Tensor) -> Tensor:
+    """RankMe of Garrido et al. 2023, arXiv:2210.02885, equation 1; about 1 .. min(B, D).
+
+    vectors: (B, D) of different pictures. It differs from `effective_rank` in that their mean stays
+    in, and that 1e-7 is added to each share (the paper's choice for float32).
+    """
+    return _exp_entropy(_shares(vectors.detach().float()) + RANKME_EPSILON)
+
+
+def _shares(matrix: Tensor) -> Tensor:
+    """(min(B, D),): singular values, divided by their sum."""
+    singular = torch.linalg.svdvals(matrix)
+    shares: Tensor = singular / singular.sum().clamp_min(1e-12)
+    return shares
+
+
+def _exp_entropy(shares: Tensor) -> Tensor:
     entropy: Tensor = -(shares * shares.clamp_min(1e-12).log()).sum()
     return entropy.exp()
 

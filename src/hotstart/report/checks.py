@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hotstart.league.variants import full_name
 from hotstart.report.curves import alarms_of
 from hotstart.report.reading import Reading
+from hotstart.report.rungs import stopped
 from hotstart.report.runs import Run
 from hotstart.report.words import listing, plural
 
@@ -35,7 +36,7 @@ def checks_of(reading: Reading, runs: Sequence[Run]) -> Checks:
     ]
     ill = sum(bool(run.events("diagnosis")) for run in runs)
     trained = [run for run in runs if run.events("step")]
-    unfinished = [run.name for run in trained if not run.events("end")]
+    unfinished = [run.name for run in trained if not run.events("end") and not stopped(run)]
     absent = _absent(runs)
     missing = []
     if unfinished:

@@ -28,6 +28,7 @@ from hotstart.report.plot import plot
 from hotstart.report.pretext import pretext_rows
 from hotstart.report.price import price_of
 from hotstart.report.reading import Reading, read
+from hotstart.report.rungs import race_charts
 from hotstart.report.runs import Picture, Run, read_runs
 from hotstart.report.shell import assemble, environment, write_page
 
@@ -122,6 +123,9 @@ def _sections(reading: Reading, runs: Sequence[Run]) -> list[Section]:
             sections.append(
                 Section("agreement", "Does what is good for one serve the other?", found)
             )
+    raced = race_charts(reading, runs)
+    if raced:
+        sections.append(Section("race", "The race", raced))
     swept = difficulties(reading)
     if swept:
         sections.append(Section("difficulty", "Neither too hard nor too easy?", swept))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from hotstart.training.device import check_accelerator
 from hotstart.training.heldout import HeldoutBatches
 from hotstart.training.log import Listener, Log
 from hotstart.training.loop import Loop, Material, Plan
+from hotstart.training.memory import peak_memory_bytes
 
 PANEL_PICTURES = 512
 
@@ -122,19 +121,7 @@ def train(
     """
     log = Log(folder if fabric.is_global_zero else None, listener)
     try:
-        settings = fix_steps(settings, material, fabric)
-        if fabric.is_global_zero:
-            files.write_settings(folder, settings)
-        assert settings.steps is not None
-        where = folder / files.CHECKPOINTS
-        loop = _loop(settings, material, fabric, log, settings.steps, where, beginning)
-        start = _start_event(settings, loop, beginning)
-        saved = checkpoint.newest(folder / files.CHECKPOINTS)
-        log.write("start", **start)
-        if saved is not None:
-            loop.restore(saved)
-        elif beginning is not None:
-            loop.save()  # from now on it goes on without its beginning
+        settings, loop = begin(settings, material, folder, fabric, log, beginning)
         for _ in loop.run():
             pass
         leave_group()
@@ -168,6 +155,31 @@ def train(
         log.close()
 
 
+def begin(
+    settings: PretrainSettings,
+    material: Material,
+    folder: Path,
+    fabric: Fabric,
+    log: Log,
+    beginning: Beginning | None = None,
+) -> tuple[PretrainSettings, Loop]:
+    """The run in `folder` at the step that it is at, and its settings with the steps counted."""
+    settings = fix_steps(settings, material, fabric)
+    if fabric.is_global_zero:
+        files.write_settings(folder, settings)
+    assert settings.steps is not None
+    where = folder / files.CHECKPOINTS
+    loop = new_loop(settings, material, fabric, log, settings.steps, where, beginning)
+    start = _start_event(settings, loop, beginning)
+    saved = checkpoint.newest(folder / files.CHECKPOINTS)
+    log.write("start", **start)
+    if saved is not None:
+        loop.restore(saved)
+    elif beginning is not None:
+        loop.save()  # from now on it goes on without its beginning
+    return settings, loop
+
+
 def counted_steps(settings: PretrainSettings, items: int) -> int | None:
     """Steps that the budget comes to on `items` pictures; None where it has to be timed."""
     most = task_class(settings.task).max_steps
@@ -186,13 +198,13 @@ def fix_steps(settings: PretrainSettings, material: Material, fabric: Fabric) ->
         material.dataset.require(build_task(settings, material, 1).needs)
         silent = Log(None)
         steps = steps_for_minutes(
-            settings.minutes, lambda: _loop(settings, material, fabric, silent, 1000, None)
+            settings.minutes, lambda: new_loop(settings, material, fabric, silent, 1000, None)
         )
         steps = int(fabric.broadcast(steps))
     return settings.model_copy(update={"steps": steps})
 
 
-def _loop(
+def new_loop(
     settings: PretrainSettings,
     material: Material,
     fabric: Fabric,
@@ -201,6 +213,7 @@ def _loop(
     checkpoints: Path | None,
     beginning: Beginning | None = None,
 ) -> Loop:
+    """At step 0. checkpoints: where they go; None = nowhere."""
     task = build_task(settings, material, total_steps, beginning)
     plan = Plan(
         seed=settings.seed,
@@ -262,26 +275,16 @@ def _finish(loop: Loop, folder: Path, settings: PretrainSettings) -> Score:
     return score
 
 
-def peak_memory_bytes() -> int:
-    """The most memory that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Where Linux tells it: `getrusage` counts the parent's memory too, up to the exec.
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
 __all__ = [
     "Material",
     "Outcome",
+    "begin",
     "build_task",
     "check_encoder",
     "counted_steps",
     "fix_steps",
     "make_fabric",
+    "new_loop",
     "peak_memory_bytes",
     "train",
     "trains",
