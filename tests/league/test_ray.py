@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -19,6 +19,7 @@ import ray
 
 import hotstart
 from hotstart.errors import UsageError
+from hotstart.league import alone as locks
 from hotstart.league import compare as league
 from hotstart.league.cell import Cell
 from hotstart.league.compare import Comparison
@@ -49,6 +50,10 @@ def place(folder: Path, mark: str = "this league") -> Place:
     lock = folder / league.LOCK
     lock.write_text("this league")
     return Place(folder / "logs", lock, mark, folder, threads=1, environment={})
+
+
+def own_lock(folder: Path) -> contextlib.AbstractContextManager[TextIO]:
+    return locks.alone(folder, league.LOCK, "compare")
 
 
 UNKNOWN = Cell("one", "one", "pretrain", {"data": "digits:", "task": "rotatoin"})
@@ -126,12 +131,12 @@ def test_a_node_that_sees_another_folder_of_that_name_says_so(tmp_path: Path) ->
 def test_a_league_is_not_begun_while_a_node_shares_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(league, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.1)
     with (tmp_path / league.LOCK).open("w+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        with pytest.raises(UsageError, match="worked on by another"), league._alone(tmp_path):
+        with pytest.raises(UsageError, match="worked on by another"), own_lock(tmp_path):
             pass
-    with league._alone(tmp_path), (tmp_path / league.LOCK).open() as lock:
+    with own_lock(tmp_path), (tmp_path / league.LOCK).open() as lock:
         assert str(os.getpid()) in lock.read()
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
