@@ -272,6 +272,8 @@ def test_a_killed_driver_leaves_nothing_behind(tmp_path: Path, by: signal.Signal
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Ctrl-C is ignored by all that they begin.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         eventually(lambda: cells(tmp_path) or driver.poll() is not None)

@@ -80,3 +80,10 @@ def test_two_held_out_pictures_cannot_tell_a_collapse(
     heldout = next(event["heldout"] for event in told if event["kind"] == "start")
     assert (heldout < loop.DIAGNOSED_FROM) == few
     assert any(event["kind"] == "diagnosis" for event in told) != few
+
+
+def test_features_that_are_no_numbers_are_told_in_a_sentence() -> None:
+    features = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    features[3, 2] = float("inf")
+    with pytest.raises(TrainingError, match=r"features .* not finite.*--learning-rate"):
+        measure(features)

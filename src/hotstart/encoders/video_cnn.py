@@ -6,6 +6,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.video import r2plus1d_18, r3d_18, s3d
 from torchvision.models.video.resnet import BasicBlock, Conv3DNoTemporal, Conv3DSimple
@@ -99,14 +100,14 @@ class VideoCnnEncoder(VideoEncoder):
     def forward(self, clips: Tensor) -> Tensor:
         features = self.normalise(clips)
         for part in self._parts():
-            features = part(features)
+            features = _through(part, features)
         return features.mean((2, 3, 4))
 
     def forward_stages(self, clips: Tensor) -> tuple[Tensor, list[Tensor]]:
         features = self.normalise(clips)
         maps: list[Tensor] = []
         for part in self._parts():
-            features = part(features)
+            features = _through(part, features)
             maps.append(features)
         return features.mean((2, 3, 4)), maps
 
@@ -116,6 +117,22 @@ class VideoCnnEncoder(VideoEncoder):
             return [self.model.features[a:b] for a, b in pairwise((0, *S3D_ENDS))]
         model = self.model
         return [model.stem, model.layer1, model.layer2, model.layer3, model.layer4]
+
+
+def _through(part: nn.Module, maps: Tensor) -> Tensor:
+    """The maps behind a stage; on a CPU, of few frames, in float32 whatever autocast says.
+
+    The weight gradient that oneDNN gives of a 3-D convolution of two frames in bfloat16 is made of
+    memory that nobody has written (torch 2.14), so that it may be anything, NaN too.
+    """
+    exact = torch.is_autocast_enabled("cpu") and maps.device.type == "cpu" and maps.shape[2] <= 4
+    through: Tensor
+    if exact:
+        with torch.autocast("cpu", enabled=False):
+            through = part(maps.float())
+    else:
+        through = part(maps)
+    return through
 
 
 def create_video_cnn(spec: EncoderSpec) -> Any:

@@ -27,7 +27,12 @@ class Health:
 
 
 def measure(features: Tensor) -> Health:
-    """features: (B, D) of different pictures."""
+    """features: (B, D) of different pictures. Raises TrainingError where one is no number."""
+    if not bool(torch.isfinite(features).all()):
+        raise TrainingError(
+            "The features of held-out pictures are not finite: lower --learning-rate by a factor "
+            "of 3, or use --precision 32-true."
+        )
     features = features.float()
     rank, spread = effective_rank(features), dimension_std(features)
     return Health(float(rank), float(spread), features.shape[1])
@@ -65,5 +70,6 @@ def check_finite(loss: Tensor, step: int, player: str, learning_rate: float) -> 
     if not bool(torch.isfinite(loss.detach()).all()):
         raise TrainingError(
             f"The loss of {player!r} is {float(loss.detach())} at step {step} (learning rate "
-            f"{learning_rate:.2g}): lower --learning-rate by a factor of 3, or use --precision 32."
+            f"{learning_rate:.2g}): lower --learning-rate by a factor of 3, or use --precision "
+            "32-true."
         )
