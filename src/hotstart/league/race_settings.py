@@ -15,7 +15,7 @@ from hotstart.config import Field, Precision, Settings, Stem, parse
 from hotstart.errors import DataError, UsageError
 from hotstart.league.halving import Rung
 from hotstart.league.kinds import DOWNSTREAM
-from hotstart.league.settings import LeagueSettings, On, check
+from hotstart.league.settings import LeagueSettings, On, check, differences
 from hotstart.league.whole import write_whole
 from hotstart.pretext.registry import TASKS, find
 
@@ -179,12 +179,9 @@ def read_race(folder: Path) -> Race:
 
 def same_race(folder: Path, there: RaceSettings, here: RaceSettings) -> None:
     """Raise UsageError unless both ask the same question."""
-    old, new = (one.model_dump(exclude=set(NOT_THE_RACE)) for one in (there, here))
-    differing = [
-        f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]
-    ]
+    differing = differences(there, here, NOT_THE_RACE)
     if differing:
         raise UsageError(
-            f"{folder} holds another race: {'; '.join(differing)}. Give another --out, or go on "
+            f"{folder} holds another race: {differing}. Give another --out, or go on "
             f"with `hotstart race --resume {folder}`"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -266,13 +266,18 @@ def read_league(folder: Path) -> League:
 
 def same_league(folder: Path, there: LeagueSettings, here: LeagueSettings) -> None:
     """Raise UsageError unless both ask the same question."""
-    old, new = (one.model_dump(exclude=set(NOT_THE_LEAGUE)) for one in (there, here))
-    differing = [
-        f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]
-    ]
+    differing = differences(there, here, NOT_THE_LEAGUE)
     if differing:
         raise UsageError(
-            f"{folder} holds another league: {'; '.join(differing)}. Give another --out (what is "
+            f"{folder} holds another league: {differing}. Give another --out (what is "
             f"the same can be taken over by --known {folder / 'results.jsonl'}), or go on with "
             f"`hotstart compare --resume {folder}`"
         )
+
+
+def differences(there: Settings, here: Settings, beside: Collection[str]) -> str:
+    """In which settings two questions differ, but for those `beside` them; empty: in none."""
+    old, new = (one.model_dump(exclude=set(beside)) for one in (there, here))
+    return "; ".join(
+        f"{key} is {old[key]!r} there, {new[key]!r} here" for key in old if old[key] != new[key]
+    )
