@@ -8,18 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hotstart.progress import RunDisplay, end_text, step_text
+from hotstart.progress import RunDisplay, end_text, output, step_text
 
 if TYPE_CHECKING:
     from hotstart.league.compare import Comparison
 
 QUIET_SECONDS = 30.0
 """How often a running cell says something where there is no terminal."""
-FILE_WIDTH = 120
 
 
 class LeagueDisplay(RunDisplay):
@@ -87,9 +85,7 @@ class LeagueDisplay(RunDisplay):
 
 def print_comparison(found: Comparison) -> None:
     """Steps, and the table of the last stage, on standard output."""
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:  # a file has no width
-        console = Console(file=sys.stdout, width=FILE_WIDTH)
+    console = output()
 
     def say(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from hotstart.league.variants import full_name
 from hotstart.report.words import plural, sought_among, trivial_name
 
 LINES_WITHOUT_TERMINAL = 20
+FILE_WIDTH = 120
 LACKED = {"audio": "sound", "pose": "camera poses"}
 """What some items of a set of videos may be without, by its sample key."""
 CLASSES_SHOWN = 20
@@ -159,3 +160,10 @@ def _print_classes(records: Sequence[Record], console: Console) -> None:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def output() -> Console:
+    """Standard output, for what a command came to."""
+    console = Console(file=sys.stdout)
+    # A file has no width.
+    return console if console.is_terminal else Console(file=sys.stdout, width=FILE_WIDTH)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hotstart.progress import RunDisplay, step_text
+from hotstart.progress import RunDisplay, output, step_text
 from hotstart.report.words import listing, plural
 
 if TYPE_CHECKING:
     from hotstart.league.laps import Lap
     from hotstart.league.race import Finish
     from hotstart.league.race_settings import Race
-
-FILE_WIDTH = 120
 
 
 class RaceDisplay(RunDisplay):
@@ -75,9 +71,7 @@ class RaceDisplay(RunDisplay):
 
 def print_finish(found: Finish) -> None:
     """The standing, and in a sentence who won, on standard output."""
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:  # a file has no width
-        console = Console(file=sys.stdout, width=FILE_WIDTH)
+    console = output()
 
     def say(sentence: str) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

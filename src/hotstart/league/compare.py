@@ -16,7 +16,7 @@ from hotstart.league.executor import Executor, open_executor
 from hotstart.league.found import tell_found
 from hotstart.league.known import known_steps, read_known, take_over
 from hotstart.league.measures import data_key
-from hotstart.league.opening import Caching, exclude_tests, open_all
+from hotstart.league.opening import Caching, exclude_tests, fingerprints_of, open_all
 from hotstart.league.plan import (
     Evaluation,
     Plan,
@@ -153,10 +153,7 @@ def _begin(asked: LeagueSettings, folder: Path, datasets: dict[str, Dataset]) ->
     """The league of the folder, written down before anything is run."""
     if (folder / SETTINGS).exists():
         raise UsageError(f"{folder} is the folder of a run; give a league one of its own by --out")
-    fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
-    real = datasets[asked.data].real
-    if real is not None:
-        fingerprints[f"real={asked.real}"] = real.fingerprint
+    fingerprints = fingerprints_of(datasets, asked)
     if not (folder / LEAGUE).exists():
         league = League(asked, fingerprints)
         league.write(folder)

@@ -13,7 +13,7 @@ from hotstart.errors import UsageError
 from hotstart.league.contenders import Contender, contenders
 from hotstart.league.found import tell_found
 from hotstart.league.measures import data_key
-from hotstart.league.opening import Caching, exclude_tests, open_all, open_first
+from hotstart.league.opening import Caching, exclude_tests, fingerprints_of, open_all, open_first
 from hotstart.league.race_settings import RACE, Race, RaceSettings, read_race, same_race
 from hotstart.league.settings import CONTROLS
 from hotstart.league.subject import DEFAULT_ENCODER
@@ -42,7 +42,7 @@ def begin(asked: RaceSettings, folder: Path, datasets: dict[str, Dataset]) -> Ra
     """The race of the folder, written down before anything is run."""
     if (folder / SETTINGS).exists():
         raise UsageError(f"{folder} is the folder of a run; give a race one of its own by --out")
-    fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
+    fingerprints = fingerprints_of(datasets, asked.league)
     if not (folder / RACE).exists():
         race = Race(asked, fingerprints)
         race.write(folder)

@@ -77,3 +77,12 @@ def exclude_tests(asked: LeagueSettings, datasets: Mapping[str, Dataset]) -> lis
         f"{first.name}: {' and '.join(counts)} left out of pretraining, being in the test split of "
         f"{tests}{shown}{', ...' if len(items) > 1 else ''}"
     ]
+
+
+def fingerprints_of(datasets: Mapping[str, Dataset], asked: LeagueSettings) -> dict[str, str]:
+    """Of each data set, and of the real pictures that are read beside the first one."""
+    found = {name: dataset.fingerprint for name, dataset in datasets.items()}
+    real = datasets[asked.data].real
+    if real is not None:
+        found[f"real={asked.real}"] = real.fingerprint
+    return found
